@@ -1,0 +1,63 @@
+# `make run` builds the site from the model that comes with the project and serves it; `make test` checks everything.
+# Both install what they need into .venv, node_modules and .cache, and nothing elsewhere (but see `chromium`).
+
+PYTHON ?= python3
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome-stable))
+VENV := .venv
+BIN := $(VENV)/bin
+LAVAPIPE := .cache/lavapipe/env
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+.PHONY: help run site test check test-py test-js test-browser chromium clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: site ## build the site from the project's own model and serve it on this machine
+	$(BIN)/python serve.py --site dist --port $(PORT)
+
+site: $(VENV)/.run ## build dist/ from the project's own model
+	$(BIN)/python build.py site tiny --out dist
+
+test: check test-js test-py test-browser ## check and test everything: Python, JavaScript, kernels, browser
+
+check: $(VENV)/.test node_modules/.package-lock.json ## ruff, mypy, tsc
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	npx --no-install tsc -p .
+
+test-js: node_modules/.package-lock.json $(LAVAPIPE) ## node --test: pure JavaScript, and kernels on Dawn
+	. ./$(LAVAPIPE) && node --test tests/js/
+
+test-py: $(VENV)/.test node_modules/.package-lock.json ## pytest: packager, server, command lines
+	$(BIN)/pytest tests/py
+
+test-browser: $(VENV)/.test chromium ## pytest: the page in headless Chromium
+	$(BIN)/pytest tests/browser
+
+chromium:
+	@command -v "$${CHROMIUM:-$(or $(CHROMIUM),chromium)}" >/dev/null || { \
+	  echo "installing Chromium (Debian package chromium)"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ $(VENV)/.run
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+$(LAVAPIPE): tests/tools/lavapipe.sh
+	bash tests/tools/lavapipe.sh
+
+clean: ## remove everything that was built or installed here
+	rm -rf $(VENV) node_modules .cache dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

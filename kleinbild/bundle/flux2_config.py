@@ -1,0 +1,154 @@
+"""Reads flux2-config.json and the shard lists of a bundle folder, trusting neither.
+
+Gives the files of every stage by base name, inside the folder and nowhere else, and the ModelConfig that our
+exporter records. What is in the graphs is not looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kleinbild.bundle.config_checks import check_config
+from kleinbild.config import ModelConfig, config_from_json
+from kleinbild.errors import KleinbildError
+
+CONFIG_FILE = "flux2-config.json"
+SCHEMA = 1
+JSON_MAX_BYTES = 1 << 20
+NAME_MAX_LENGTH = 255
+MAX_SHARDS = 256
+MAX_POST_STAGES = 64
+NOTICE_MAX_LENGTH = 4096
+WEIGHTS_KINDS = ("q4", "f16", "f32")
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """One graph of the bundle and the shards that it may read."""
+
+    key: str
+    path: Path
+    shards: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class BundleRecord:
+    """What the JSON files of a bundle say; `stages` maps a canonical stage to the graphs that hold its weights."""
+
+    config: ModelConfig
+    name: str
+    notice: str
+    weights_kind: str
+    tokenizer_folder: Path
+    stages: dict[str, list[GraphFile]]
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """The record of the bundle `folder`. Raises KleinbildError naming the file, and the key or shard, at fault."""
+    path = folder / CONFIG_FILE
+    value = _read_json(path, "a bundle folder has it")
+    if not isinstance(value, dict):
+        raise KleinbildError(f"{path}: expected a JSON object")
+    own = _object(path, value, "kleinbild", "the bundle was made by another exporter, which is not supported")
+    if own.get("schema") != SCHEMA:
+        raise KleinbildError(
+            f'{path}: "kleinbild.schema" is {own.get("schema")!r}, this version reads {SCHEMA}; '
+            "export the bundle again"
+        )
+    config = config_from_json(own.get("config"), f"{path}: kleinbild.config")
+    check_config(config, f"{path}: kleinbild.config")
+    weights = _text(path, own, "weights", NAME_MAX_LENGTH)
+    if weights not in WEIGHTS_KINDS:
+        raise KleinbildError(f'{path}: "weights" is {weights!r}, expected one of {", ".join(WEIGHTS_KINDS)}')
+    models = _object(path, value, "models", "it lists the graphs")
+    post = value.get("vae_decoder_post_stage_keys")
+    if not isinstance(post, list) or not 1 <= len(post) <= MAX_POST_STAGES:
+        raise KleinbildError(f'{path}: "vae_decoder_post_stage_keys" is not a list of 1 to {MAX_POST_STAGES}')
+    stage_keys = {
+        "text_encoder": ["text_encoder"],
+        "transformer": ["transformer"],
+        "vae_decoder": ["vae_decoder_pre", "vae_decoder_attn_chunk", *post],
+    }
+    return BundleRecord(
+        config=config,
+        name=_text(path, own, "name", NAME_MAX_LENGTH),
+        notice=_text(path, own, "notice", NOTICE_MAX_LENGTH),
+        weights_kind=weights,
+        tokenizer_folder=folder / base_name(value.get("tokenizer"), f'{path}: "tokenizer"'),
+        stages={
+            stage: [_graph_file(folder, path, models, key) for key in keys]
+            for stage, keys in stage_keys.items()
+        },
+    )
+
+
+def base_name(value: object, where: str) -> str:
+    """`value` if it names something directly in a folder; raises KleinbildError for paths and other values."""
+    if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX_LENGTH:
+        raise KleinbildError(f"{where}: expected a file name, found {str(value)[:80]!r}")
+    if value in (".", "..") or not value.isprintable() or any(c in value for c in "/\\:"):
+        raise KleinbildError(
+            f"{where}: {value!r} is not a plain file name; a bundle's files lie in its folder"
+        )
+    return value
+
+
+def _graph_file(folder: Path, path: Path, models: dict[str, Any], key: object) -> GraphFile:
+    where = f"{path}: models.{str(key)[:80]}"
+    model = models.get(key) if isinstance(key, str) else None
+    if not isinstance(model, dict):
+        raise KleinbildError(f"{where}: is missing; the bundle lacks a graph")
+    file = folder / base_name(model.get("file"), f"{where}.file")
+    if not file.is_file():
+        raise KleinbildError(f"{file}: no such file, {path.name} names it; fetch the whole bundle")
+    shards: tuple[Path, ...] = ()
+    if model.get("manifest") is not None:
+        shards = _shards(folder, folder / base_name(model["manifest"], f"{where}.manifest"))
+    return GraphFile(str(key), file, shards)
+
+
+def _shards(folder: Path, manifest: Path) -> tuple[Path, ...]:
+    """The shards that `manifest` lists, each an existing file."""
+    names = _read_json(manifest, "it lists the shards of a graph")
+    if not isinstance(names, list) or len(names) > MAX_SHARDS:
+        raise KleinbildError(f"{manifest}: expected a JSON list of at most {MAX_SHARDS} file names")
+    shards = tuple(folder / base_name(name, str(manifest)) for name in names)
+    if len(set(shards)) != len(shards):
+        raise KleinbildError(f"{manifest}: lists a shard twice")
+    for shard in shards:
+        if not shard.is_file():
+            raise KleinbildError(f"{shard}: no such file, {manifest.name} lists it; fetch the whole bundle")
+    return shards
+
+
+def _read_json(path: Path, why: str) -> Any:
+    if not path.is_file():
+        raise KleinbildError(f"{path}: no such file; {why}")
+    try:
+        with path.open("rb") as file:
+            data = file.read(JSON_MAX_BYTES + 1)
+    except OSError as error:
+        raise KleinbildError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > JSON_MAX_BYTES:
+        raise KleinbildError(f"{path}: larger than {JSON_MAX_BYTES} bytes; it is no such file of a bundle")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise KleinbildError(f"{path}: not valid JSON ({error}); fetch the file again") from error
+
+
+def _object(path: Path, value: dict[str, Any], key: str, why: str) -> dict[str, Any]:
+    found = value.get(key)
+    if not isinstance(found, dict):
+        raise KleinbildError(f'{path}: "{key}" is missing or no object; {why}')
+    return found
+
+
+def _text(path: Path, value: dict[str, Any], key: str, limit: int) -> str:
+    found = value.get(key)
+    if not isinstance(found, str) or len(found) > limit:
+        raise KleinbildError(f'{path}: "kleinbild.{key}" is not a text of at most {limit} characters')
+    return found

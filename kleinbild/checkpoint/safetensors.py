@@ -1,0 +1,199 @@
+"""The safetensors format, read as hostile input.
+
+A file is an 8-byte little-endian header length, a JSON header, and the bytes of the tensors, which must
+fill the rest exactly: no overlap, no hole (the format's own rule; a cut download fails here). Tensors are
+memory-mapped and converted on demand. This module knows tensors by name and shape, not what they mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kleinbild.checkpoint.json_file import open_binary, parse_object, read_bytes
+from kleinbild.errors import KleinbildError
+
+HEADER_MAX_BYTES = 100 << 20
+INDEX_MAX_BYTES = 64 << 20
+MAX_RANK = 8
+BASE_NAME_MAX_LENGTH = 200
+
+# Storage type of each dtype; bfloat16, unknown to numpy, is held as its bits.
+STORAGE: dict[str, np.dtype[Any]] = {
+    "BF16": np.dtype("<u2"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
+}
+FLOAT_DTYPES = ("BF16", "F16", "F32", "F64")
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where one tensor lies: dtype as the header spells it, and its bytes [start, end) of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+class SafetensorsFile:
+    """One .safetensors file; `entries` lists its tensors by name."""
+
+    def __init__(self, path: Path, entries: dict[str, TensorEntry]) -> None:
+        self.path = path
+        self.entries = entries
+        self._data: npt.NDArray[np.uint8] | None = None
+
+    @staticmethod
+    def open(path: Path) -> SafetensorsFile:
+        """Reads and checks the header of `path`; raises KleinbildError naming file and tensor."""
+        if not path.is_file():
+            raise KleinbildError(f"{path}: no such file; fetch the whole checkpoint again")
+        size = path.stat().st_size
+        with open_binary(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(HEADER_MAX_BYTES, size - 8):
+                raise KleinbildError(
+                    f"{path}: not a safetensors file, or a cut one "
+                    f"(its header would have {length} of {size} bytes); fetch it again"
+                )
+            header = parse_object(file.read(length), f"{path}: header")
+        header.pop("__metadata__", None)
+        entries = {
+            name: _entry(f"{path}: tensor {name!r}", entry, 8 + length) for name, entry in header.items()
+        }
+        _check_filled(path, entries, 8 + length, size)
+        return SafetensorsFile(path, entries)
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """A copy of the tensor in native byte order; bfloat16 comes as the same values in float32."""
+        entry = self.entries[name]
+        if self._data is None:
+            self._data = np.memmap(self.path, np.uint8, mode="r").view(np.ndarray)
+        stored = self._data[entry.start : entry.end].view(STORAGE[entry.dtype])
+        if entry.dtype == "BF16":
+            bits = stored.astype(np.uint32)
+            bits <<= 16
+            return bits.view(np.float32).reshape(entry.shape)
+        return stored.astype(stored.dtype.newbyteorder("=")).reshape(entry.shape)
+
+
+class SafetensorsFolder:
+    """The tensors of one model: a single file <stem>.safetensors, or shards behind
+    <stem>.safetensors.index.json.
+    """
+
+    def __init__(self, files: dict[str, SafetensorsFile]) -> None:
+        self._files = files
+
+    @staticmethod
+    def open(folder: Path, stem: str) -> SafetensorsFolder:
+        """Opens the model `stem` in `folder`; the index counts where both kinds exist.
+
+        Raises KleinbildError naming a missing shard, and a tensor that its shard does not hold.
+        """
+        index = folder / f"{stem}.safetensors.index.json"
+        if not index.exists():
+            single = SafetensorsFile.open(folder / f"{stem}.safetensors")
+            return SafetensorsFolder(dict.fromkeys(single.entries, single))
+        weight_map = parse_object(read_bytes(index, INDEX_MAX_BYTES), str(index)).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise KleinbildError(f'{index}: "weight_map" is missing; fetch the file again')
+        shards: dict[str, SafetensorsFile] = {}
+        files = {}
+        for name, shard in weight_map.items():
+            if not _is_base_name(shard):
+                raise KleinbildError(
+                    f"{index}: tensor {name!r} lies in {shard!r}, which is no plain .safetensors name; "
+                    "fetch the file again"
+                )
+            if shard not in shards:
+                shards[shard] = SafetensorsFile.open(folder / shard)
+            if name not in shards[shard].entries:
+                raise KleinbildError(
+                    f"{folder / shard}: tensor {name!r} is not in it, though {index.name} says so; "
+                    "fetch the shard again"
+                )
+            files[name] = shards[shard]
+        return SafetensorsFolder(files)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def entry(self, name: str) -> TensorEntry:
+        """Dtype and shape of the tensor `name`."""
+        return self._files[name].entries[name]
+
+    def path(self, name: str) -> Path:
+        """The file that holds the tensor `name`."""
+        return self._files[name].path
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """A copy of the tensor `name` (SafetensorsFile.read)."""
+        return self._files[name].read(name)
+
+
+def _is_base_name(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and value.endswith(".safetensors")
+        and len(value) <= BASE_NAME_MAX_LENGTH
+        and value.isascii()
+        and value.isprintable()
+        and not value.startswith(".")
+        and not any(c in value for c in "/\\:")
+    )
+
+
+def _entry(where: str, value: object, data_start: int) -> TensorEntry:
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise KleinbildError(f"{where}: expected dtype, shape and data_offsets; fetch the file again")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in STORAGE:
+        raise KleinbildError(
+            f"{where}: dtype {dtype!r} is not implemented; use a checkpoint in BF16, F16 or F32"
+        )
+    if not _is_counts(shape) or len(shape) > MAX_RANK:
+        raise KleinbildError(f"{where}: bad shape {shape!r}; fetch the file again")
+    if not _is_counts(offsets) or len(offsets) != 2:
+        raise KleinbildError(f"{where}: bad data_offsets {offsets!r}; fetch the file again")
+    start, end = offsets
+    size = math.prod(shape) * STORAGE[dtype].itemsize
+    if end - start != size:
+        raise KleinbildError(
+            f"{where}: data_offsets {offsets} cover {end - start} bytes, "
+            f"{dtype} {shape} takes {size}; fetch the file again"
+        )
+    return TensorEntry(dtype, tuple(shape), data_start + start, data_start + end)
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 48 for v in value)
+
+
+def _check_filled(path: Path, entries: Mapping[str, TensorEntry], data_start: int, size: int) -> None:
+    """Tensors must lie end to end from `data_start` to the end of the file."""
+    expected = data_start
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
+        if entry.start != expected:
+            fault = "overlaps the one before it" if entry.start < expected else "leaves a gap before it"
+            raise KleinbildError(f"{path}: tensor {name!r} {fault}; fetch the file again")
+        expected = entry.end
+    if expected != size:
+        raise KleinbildError(
+            f"{path}: has {size} bytes, its tensors need {expected}: cut or padded; fetch it again"
+        )

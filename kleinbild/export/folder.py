@@ -1,0 +1,60 @@
+"""Writing a folder as a whole: it is made aside and takes its name only when it is complete.
+
+A folder that is there already is replaced only if it is a bundle; whatever else the user named by mistake stays.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kleinbild.errors import KleinbildError
+
+
+@contextmanager
+def new_folder(out: Path, marker: str) -> Iterator[Path]:
+    """Gives `<out>.part` to write to and renames it to `out` at the end; on any error nothing is left.
+
+    `marker` is the file that a folder must hold to be replaced. Raises KleinbildError when `out` is something else,
+    when another export is writing it, or when the disk does not take the files.
+    """
+    _refuse_other(out, marker)
+    part, old = (out.with_name(out.name + suffix) for suffix in (".part", ".old"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir()
+    except FileExistsError:
+        raise KleinbildError(
+            f"{part}: another export is writing it, or one was cut off; remove it and run again"
+        ) from None
+    except OSError as error:
+        raise KleinbildError(f"cannot write {part}: {error.strerror}; choose another --out") from error
+    try:
+        yield part
+        if out.exists():
+            _refuse_other(out, marker)
+            shutil.rmtree(old, ignore_errors=True)
+            out.rename(old)
+        part.rename(out)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        where = error.filename or out
+        raise KleinbildError(f"cannot write {where}: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_other(out: Path, marker: str) -> None:
+    if not out.name:
+        raise KleinbildError(f"{out}: not a folder that can be written; name a new one")
+    if out.is_dir():
+        if not (out / marker).is_file() and any(out.iterdir()):
+            raise KleinbildError(
+                f"{out}: is not empty and no bundle (no {marker} in it); choose another folder"
+            )
+    elif out.exists() or out.is_symlink():
+        raise KleinbildError(f"{out}: is there already and no folder; choose another name")

@@ -1,0 +1,69 @@
+"""What an export reads from, and what it may be asked for.
+
+`WeightSource` is the part of a checkpoint that the exporter needs, so that it depends on no file format of
+weights; `Checkpoint` satisfies it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from kleinbild.config import ModelConfig
+from kleinbild.errors import KleinbildError
+from kleinbild.weights import BLOCK_SIZES
+
+Variant = Literal["q4", "f16", "f32"]
+
+
+class WeightSource(Protocol):
+    """A model as canonical tensors in float32 (kleinbild.canonical)."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's numbers."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What a user must be told about the model; "" when nothing."""
+        ...
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The folder whose files are the tokenizer."""
+        ...
+
+    def check(self) -> None:
+        """Raises KleinbildError when a tensor is missing or of the wrong shape."""
+        ...
+
+    def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
+        """One canonical tensor; a linear is [N out, K in]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How weights are stored; block_size and symmetric count for q4 alone."""
+
+    weights: Variant = "q4"
+    block_size: int = 16
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises KleinbildError for a value that no bundle can have."""
+        if self.weights not in get_args(Variant):
+            raise KleinbildError(f"weights {self.weights!r}: expected one of {', '.join(get_args(Variant))}")
+        if self.block_size not in BLOCK_SIZES:
+            sizes = ", ".join(map(str, BLOCK_SIZES))
+            raise KleinbildError(f"block size {self.block_size!r}: expected one of {sizes}")

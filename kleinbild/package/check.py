@@ -1,0 +1,67 @@
+"""`build.py check PATH`: what a folder is, whether it is whole, and how large it is.
+
+A checkpoint or bundle is checked against the tensors that its config asks for, its tokenizer against what the
+page implements; vectors are read for NaN and infinities, large weights only by packaging, which refuses the
+same. What a site must be is site_check.py's.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from kleinbild.bundle import Bundle
+from kleinbild.canonical import expected_tensors
+from kleinbild.checkpoint.checkpoint import Checkpoint
+from kleinbild.errors import KleinbildError
+from kleinbild.package.manifest_checks import check_config
+from kleinbild.package.report import Report, size_text
+from kleinbild.package.site_check import check_site
+from kleinbild.package.source import identify
+from kleinbild.package.vocabulary import read_vocabulary
+from kleinbild.weights import Dense
+
+
+def check(folder: Path) -> Report:
+    """Everything there is to say about `folder`; raises KleinbildError when it is nothing of ours."""
+    kind = identify(folder)
+    report = Report()
+    report.say(f"{folder}: {kind}, {size_text(_bytes_below(folder))}")
+    if kind == "site":
+        check_site(folder, report)
+    else:
+        with report.collecting():
+            _check_model(Checkpoint.open(folder) if kind == "checkpoint" else Bundle.open(folder), report)
+    return report
+
+
+def _check_model(model: Checkpoint | Bundle, report: Report) -> None:
+    check_config(model.config)
+    weights = f", {model.weights_kind} weights" if isinstance(model, Bundle) else ""
+    report.say(f"model {model.name}{weights}")
+    expected = expected_tensors(model.config)
+    for stage, specs in expected.items():
+        parameters = sum(math.prod(spec.shape) for spec in specs.values())
+        report.say(f"  {stage}: {len(specs)} tensors, {parameters:,} parameters")
+    with report.collecting():
+        read_vocabulary(model.tokenizer_folder, model.config)
+    model.check()
+    for stage, specs in expected.items():
+        for name, spec in specs.items():
+            if spec.kind == "vector":
+                with report.collecting():
+                    _check_vector(model, stage, name)
+
+
+def _check_vector(model: Checkpoint | Bundle, stage: str, name: str) -> None:
+    weight = model.tensor(stage, name)
+    array = weight.array if isinstance(weight, Dense) else weight
+    if not isinstance(array, np.ndarray) or not np.isfinite(array).all():
+        raise KleinbildError(f"{stage}: {name} holds NaN or infinite values")
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum((Path(base) / name).lstat().st_size for base, _, names in os.walk(folder) for name in names)

@@ -1,0 +1,103 @@
+"""The command line of build.py: export, site, check.
+
+It turns arguments into calls and KleinbildErrors into one line on stderr; it decides nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kleinbild import __version__
+from kleinbild.errors import KleinbildError
+from kleinbild.package.check import check
+from kleinbild.package.site import build_site
+from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
+from kleinbild.weights import BLOCK_SIZES
+
+PROBLEMS_SHOWN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, or 1 after an error (argparse exits 2 on misuse)."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except KleinbildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="build.py", description="Packages FLUX.2 Klein into a site that runs it in the browser."
+    )
+    parser.add_argument("--version", action="version", version=f"kleinbild {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("export", help="checkpoint folder -> ONNX bundle folder")
+    command.add_argument("checkpoint", type=Path, help="a whole FLUX.2 Klein folder in diffusers layout")
+    command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
+    _add_export_options(command)
+    command.set_defaults(run=_run_export)
+
+    command = commands.add_parser("site", help="bundle or checkpoint folder -> site folder")
+    command.add_argument(
+        "source", help=f"bundle folder, checkpoint folder, or {TINY!r}: the model that comes with the project"
+    )
+    command.add_argument("--out", type=Path, default=Path("dist"), metavar="DIST", help="folder to write")
+    _add_export_options(command)
+    command.set_defaults(run=_run_site)
+
+    command = commands.add_parser("check", help="say what a folder is and whether it is whole")
+    command.add_argument("path", type=Path, help="checkpoint, bundle or site folder")
+    command.set_defaults(run=_run_check)
+    return parser
+
+
+def _add_export_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--weights", choices=("q4", "f16", "f32"), help=f"format of a checkpoint's export ({DEFAULT_WEIGHTS})"
+    )
+    command.add_argument(
+        "--block-size",
+        type=int,
+        choices=BLOCK_SIZES,
+        help=f"weights that share a scale in q4 ({DEFAULT_BLOCK_SIZE})",
+    )
+    command.add_argument("--symmetric", action="store_true", help="q4 without zero points")
+
+
+def _export_options(options: argparse.Namespace) -> ExportOptions:
+    return ExportOptions(options.weights, options.block_size, options.symmetric)
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    export(options.checkpoint, options.out, _export_options(options), _log)
+    return 0
+
+
+def _run_site(options: argparse.Namespace) -> int:
+    build_site(options.source, options.out, options=_export_options(options), log=_log)
+    return 0
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    report = check(options.path)
+    for line in report.lines:
+        print(line)
+    for problem in report.problems[:PROBLEMS_SHOWN]:
+        print(f"error: {problem}", file=sys.stderr)
+    hidden = len(report.problems) - PROBLEMS_SHOWN
+    if hidden > 0:
+        print(f"error: and {hidden} more", file=sys.stderr)
+    if not report.problems:
+        print("whole")
+    return 1 if report.problems else 0
+
+
+def _log(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,90 @@
+"""One model into a site folder: vocabulary, shards and the manifest that describes them.
+
+It takes tensors one at a time from whatever can give canonical weights (a bundle, a test's double) and never
+holds more than one of them. Where the model came from is source.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from kleinbild.config import ModelConfig
+from kleinbild.errors import KleinbildError
+from kleinbild.package.files import write_bytes
+from kleinbild.package.manifest import Manifest, manifest_text, new_manifest
+from kleinbild.package.manifest_checks import check_config, check_manifest, stage_tensors
+from kleinbild.package.shards import SHARD_BYTES, FileStore, ShardWriter
+from kleinbild.package.vocabulary import read_vocabulary, vocabulary_bytes
+from kleinbild.weights import Weight
+
+Log = Callable[[str], None]
+
+
+class ModelSource(Protocol):
+    """What packaging asks of a model; kleinbild.bundle.Bundle is one."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's numbers."""
+
+    @property
+    def name(self) -> str:
+        """The model's name as people know it."""
+
+    @property
+    def notice(self) -> str:
+        """What the page must tell about the model, "" for nothing."""
+
+    @property
+    def weights_kind(self) -> str:
+        """The format of most linear weights: "q4", "f16" or "f32"."""
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The folder of tokenizer.json and tokenizer_config.json."""
+
+    def tensor(self, stage: str, name: str) -> Weight:
+        """The weight `name` of canonical stage `stage`; raises KleinbildError when there is none."""
+
+
+def package_model(
+    source: ModelSource, root: Path, *, previous: Path | None, log: Log, shard_bytes: int = SHARD_BYTES
+) -> Manifest:
+    """Writes w/ and models/<id>.json of `source` below `root` and returns the manifest.
+
+    Shards that the earlier site `previous` holds are linked instead of written. Raises KleinbildError naming
+    the tensor or the tokenizer key that cannot be packaged.
+    """
+    config = source.config
+    check_config(config)
+    store = FileStore(root, previous)
+    tokenizer = store.put(vocabulary_bytes(read_vocabulary(source.tokenizer_folder, config)), "json")
+    writer = ShardWriter(store, shard_bytes)
+    current = ""
+    for stage, source_stage, name, spec in stage_tensors(config):
+        if stage != current:
+            log(f"packaging {stage}")
+            writer.begin_stage(stage)
+            current = stage
+        weight = source.tensor(source_stage, name)
+        if tuple(weight.shape) != spec.shape:
+            raise KleinbildError(
+                f"{stage}: {name} is {list(weight.shape)}; the model's config asks for {list(spec.shape)}"
+            )
+        writer.add(name, spec.kind, weight)
+    writer.finish()
+    manifest = new_manifest(
+        name=source.name,
+        notice=source.notice,
+        weights=source.weights_kind,
+        config=config,
+        tokenizer=tokenizer,
+        stages=writer.stages,
+        tensors=writer.tensors,
+        shards=writer.shards,
+    )
+    check_manifest(manifest, "the packaged model")
+    write_bytes(root / "models" / f"{manifest.id}.json", manifest_text(manifest).encode())
+    return manifest

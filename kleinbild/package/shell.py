@@ -1,0 +1,105 @@
+"""The page itself: templates rendered, scripts, styles and icons copied, all below one build id.
+
+The build id is a digest of everything that the shell is made from, the model's revision included, so files
+below /v/<build id>/ never change and the service worker changes whenever anything that it serves does.
+Nothing here reads a weight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from kleinbild import __version__
+from kleinbild.errors import KleinbildError
+from kleinbild.package.files import files_below, read_bytes, write_bytes
+from kleinbild.package.manifest import Manifest
+
+PROJECT = Path(__file__).resolve().parents[2]
+TEMPLATES = ("index.html", "sw.js", "app.webmanifest")
+SHIPPED_SUFFIXES = {".js", ".wgsl", ".css", ".svg", ".png", ".ico", ".woff2", ".json"}
+MAX_SHELL_FILE_BYTES = 16 * 1024 * 1024
+BUILD_ID_CHARACTERS = 12
+
+
+@dataclass(frozen=True)
+class ShellSource:
+    """Where the shell comes from: the folder of templates, css/ and icons/, and the folder of scripts."""
+
+    templates: Path = PROJECT / "site"
+    scripts: Path = PROJECT / "src_js"
+
+    def check(self) -> None:
+        """Raises KleinbildError when something that every page needs is missing."""
+        for path in (*(self.templates / f"{name}.j2" for name in TEMPLATES), self.scripts):
+            if not path.exists():
+                raise KleinbildError(f"{path}: missing; run build.py from a whole source tree")
+
+
+def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
+    """Writes the shell for the model of `manifest` below `root` and returns the build id.
+
+    Raises KleinbildError when a template does not render.
+    """
+    versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
+    icons = _read_tree(source.templates / "icons", "icons")
+    templates = {
+        name: read_bytes(source.templates / f"{name}.j2", MAX_SHELL_FILE_BYTES) for name in TEMPLATES
+    }
+    build = _build_id({**versioned, **icons, **templates}, manifest.revision)
+    base = f"/v/{build}"
+    manifest_path = f"/models/{manifest.id}.json"
+    urls = ["/app.webmanifest", manifest_path]
+    for name, data in versioned.items():
+        write_bytes(root / base[1:] / name, data)
+        urls.append(f"{base}/{name}")
+    for name, data in icons.items():
+        write_bytes(root / name, data)
+        urls.append(f"/{name}")
+    variables = {
+        "model": {
+            "id": manifest.id,
+            "name": manifest.name,
+            "notice": manifest.notice,
+            "weights": manifest.weights,
+        },
+        "manifest_path": manifest_path,
+        "build": build,
+        "base": base,
+        "files": ["/", *sorted(urls)],
+        "version": __version__,
+    }
+    environment = Environment(
+        loader=FileSystemLoader(source.templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    for name in TEMPLATES:
+        try:
+            text = environment.get_template(f"{name}.j2").render(variables)
+        except TemplateError as error:
+            raise KleinbildError(f"{source.templates / name}.j2: {error}") from error
+        write_bytes(root / name, text.encode())
+    return build
+
+
+def _read_tree(folder: Path, prefix: str) -> dict[str, bytes]:
+    """prefix/relative path -> bytes of every file below `folder` that a page may load, in order of path."""
+    if not folder.is_dir():
+        return {}
+    return {
+        f"{prefix}/{path.relative_to(folder).as_posix()}": read_bytes(path, MAX_SHELL_FILE_BYTES)
+        for path in files_below(folder)
+        if path.suffix in SHIPPED_SUFFIXES and not path.name.startswith(".")
+    }
+
+
+def _build_id(files: dict[str, bytes], revision: str) -> str:
+    digest = hashlib.sha256(f"{__version__}\n{revision}\n".encode())
+    for name, data in sorted(files.items()):
+        digest.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode())
+    return digest.hexdigest()[:BUILD_ID_CHARACTERS]

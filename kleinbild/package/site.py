@@ -1,0 +1,38 @@
+"""A whole site from one SOURCE: the model's shards and manifest, the page's shell, and the list of digests.
+
+The same source gives the same bytes; no time, path or machine enters any file, so SOURCE_DATE_EPOCH has
+nothing left to fix.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kleinbild.package.manifest import Manifest
+from kleinbild.package.model import Log, package_model
+from kleinbild.package.output import staged_folder
+from kleinbild.package.shell import ShellSource, write_shell
+from kleinbild.package.source import ExportOptions, open_source
+
+
+def build_site(
+    source: str, out: Path, *, options: ExportOptions, log: Log, shell: ShellSource | None = None
+) -> Manifest:
+    """Builds the site of `source` in the folder `out`, replacing an earlier site there.
+
+    Raises KleinbildError (the earlier site is then untouched) when the source is no model, damaged or not
+    implemented, or when `out` cannot be written or holds somebody's files.
+    """
+    shell = shell or ShellSource()
+    shell.check()
+    with staged_folder(out) as root:
+        work = root / ".work"
+        bundle = open_source(source, work, options, log)
+        bundle.check()
+        manifest = package_model(bundle, root, previous=out, log=log)
+        build = write_shell(shell, root, manifest)
+        if work.exists():
+            shutil.rmtree(work)
+    log(f"{out}: model {manifest.id}, build {build}")
+    return manifest

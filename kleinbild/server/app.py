@@ -1,0 +1,28 @@
+"""The site as an aiohttp application: the host guard before everything, health, files."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from kleinbild.server.headers import plain_answer
+from kleinbild.server.health import health
+from kleinbild.server.host import host_guard
+from kleinbild.server.site import Site
+from kleinbild.server.static import static_files
+
+
+def create_app(site: Site, canonical: str, routes: tuple[web.RouteDef, ...] = ()) -> web.Application:
+    """The application that serves `site` at `canonical` (scheme, host and port, no trailing slash).
+
+    `routes` come before the site's own: headless generation adds its WebSocket, and hides what it must.
+    """
+    app = web.Application(middlewares=[host_guard(canonical)])
+    app.add_routes(routes)
+    app.router.add_route("*", "/healthz", health(site.root))
+    app.router.add_route("*", "/{path:.*}", static_files(site.root))
+    return app
+
+
+async def nothing_here(request: web.Request) -> web.StreamResponse:
+    """Handler that hides a path of the site."""
+    return plain_answer(404, f"There is nothing at {request.path}")

@@ -1,0 +1,141 @@
+/**
+ * The form: its fields, the format buttons, the dice, the messages at the fields, and the buttons that start and cancel. It reads
+ * and shows; what a valid setting is stands in settings.js, what happens with it in studio.js.
+ */
+
+import { element } from "./elements.js";
+import { diceSeed, readSettings, recallSettings, rememberSettings } from "./settings.js";
+import { formatBytes } from "./wording.js";
+
+/** @typedef {import("./settings.js").FieldName} FieldName */
+/** @typedef {import("./settings.js").FieldValues} FieldValues */
+
+const FIELD_NAMES = /** @type {FieldName[]} */ (["prompt", "width", "height", "seed", "steps"]);
+
+export class Form {
+  #form = element("form", HTMLFormElement);
+  #newSeed = element("new-seed", HTMLInputElement);
+  #make = element("make", HTMLButtonElement);
+  #cancel = element("cancel", HTMLButtonElement);
+  /** @type {HTMLButtonElement[]} */
+  #formats = [...this.#form.querySelectorAll("button")].filter((button) => button.dataset["format"]);
+  #fields = {
+    prompt: element("prompt", HTMLTextAreaElement),
+    width: element("width", HTMLInputElement),
+    height: element("height", HTMLInputElement),
+    seed: element("seed", HTMLInputElement),
+    steps: element("steps", HTMLInputElement),
+  };
+  #missingBytes = 0;
+  /** Whether the fields hold what people chose, now or on an earlier visit. */
+  #chosen = false;
+
+  /** @param {{ onSubmit: (settings: import("../protocol.js").Settings) => void, onCancel: () => void }} actions */
+  constructor({ onSubmit, onCancel }) {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const settings = this.#submit();
+      if (settings) onSubmit(settings);
+    });
+    this.#cancel.addEventListener("click", onCancel);
+    element("dice", HTMLButtonElement).addEventListener("click", () => {
+      this.show({ seed: String(diceSeed()), newSeed: false });
+      this.#remember();
+    });
+    this.#fields.seed.addEventListener("input", () => (this.#newSeed.checked = false));
+    for (const button of this.#formats) {
+      button.addEventListener("click", () => {
+        const [width = "", height = ""] = (button.dataset["format"] ?? "").split("x");
+        this.show({ width, height });
+        this.#remember();
+      });
+    }
+    this.#form.addEventListener("input", () => {
+      this.#showMessages(false);
+      this.#remember();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !this.#make.disabled) this.#form.requestSubmit();
+      if (event.key === "Escape" && !this.#cancel.hidden) onCancel();
+    });
+  }
+
+  /** Fills in what was remembered from the last visit. */
+  recall() {
+    const remembered = recallSettings(localStorage);
+    this.#chosen = remembered.width !== undefined;
+    this.show({ seed: String(diceSeed()), ...remembered });
+  }
+
+  /** @param {{ width: number, height: number, steps: number }} defaults of the model, unless people chose something */
+  showDefaults({ width, height, steps }) {
+    if (!this.#chosen) this.show({ width: `${width}`, height: `${height}`, steps: `${steps}` });
+  }
+
+  /** @param {Partial<FieldValues>} values */
+  show(values) {
+    for (const name of FIELD_NAMES) this.#fields[name].value = values[name] ?? this.#fields[name].value;
+    this.#newSeed.checked = values.newSeed ?? this.#newSeed.checked;
+    this.#showMessages(false);
+  }
+
+  /** @param {boolean} busy */
+  setBusy(busy) {
+    const wasBusy = !this.#cancel.hidden;
+    // The button in use disappears: hand its focus to the other one.
+    const focused = document.activeElement === this.#make || document.activeElement === this.#cancel;
+    this.#make.disabled = busy;
+    this.#cancel.hidden = !busy;
+    if (focused && wasBusy !== busy) (busy ? this.#cancel : this.#make).focus({ preventScroll: true });
+  }
+
+  /** @param {number} bytes still to be downloaded before the first picture */
+  setMissingBytes(bytes) {
+    this.#missingBytes = bytes;
+    this.#make.textContent = bytes > 0 ? `Download ${formatBytes(bytes)} and make the picture` : "Make the picture";
+  }
+
+  get missingBytes() {
+    return this.#missingBytes;
+  }
+
+  /** @returns {FieldValues} */
+  #values() {
+    const fields = this.#fields;
+    const entries = FIELD_NAMES.map((name) => /** @type {const} */ ([name, fields[name].value]));
+    return { .../** @type {Record<FieldName, string>} */ (Object.fromEntries(entries)), newSeed: this.#newSeed.checked };
+  }
+
+  #remember() {
+    this.#chosen = true;
+    rememberSettings(localStorage, this.#values());
+  }
+
+  #submit() {
+    if (this.#newSeed.checked) this.show({ seed: String(diceSeed()) });
+    const { settings, errors } = readSettings(this.#values());
+    if (!settings) {
+      this.#showMessages(true);
+      const first = FIELD_NAMES.find((name) => errors[name]);
+      if (first) this.#fields[first].focus();
+      return null;
+    }
+    this.show({ width: String(settings.width), height: String(settings.height) });
+    this.#remember();
+    return settings;
+  }
+
+  /** @param {boolean} submitted an empty prompt is an error only then */
+  #showMessages(submitted) {
+    const { errors, notices } = readSettings(this.#values());
+    if (!submitted) delete errors.prompt;
+    for (const name of FIELD_NAMES) {
+      const message = element(`${name}-message`, HTMLElement);
+      message.textContent = errors[name] ?? notices[name] ?? "";
+      message.classList.toggle("field__message--error", errors[name] !== undefined);
+      this.#fields[name].setAttribute("aria-invalid", String(errors[name] !== undefined));
+    }
+    const format = `${this.#fields.width.value}x${this.#fields.height.value}`;
+    for (const button of this.#formats) button.setAttribute("aria-pressed", String(button.dataset["format"] === format));
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Numbers and stages in the page's words. No DOM.
+ */
+
+/** @typedef {import("../protocol.js").Progress} Progress */
+/** @typedef {import("../protocol.js").ReadyInfo} ReadyInfo */
+
+/** @param {number} bytes @returns {string} decimal units, as download pages and disks count */
+export function formatBytes(bytes) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
+}
+
+/** @param {number} seconds @returns {string} "3.4 s" or "2:05 min" */
+export function formatDuration(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
+}
+
+/** @param {Progress} progress @returns {string} what is going on */
+export function stageTitle({ stage, step, steps }) {
+  switch (stage) {
+    case "download":
+      return "Downloading the model";
+    case "loading":
+      return "Loading the model onto the GPU";
+    case "text_encoder":
+      return "Reading the prompt";
+    case "transformer":
+      return `Exposing, step ${Math.min(step + 1, steps)} of ${steps}`;
+    case "vae_decoder":
+      return "Developing the picture";
+  }
+}
+
+/**
+ * @param {Progress} progress
+ * @param {number} seconds since this work began
+ * @returns {string} the numbers below the title
+ */
+export function stageDetail({ stage, fraction, bytes = 0, totalBytes = 0 }, seconds) {
+  if (stage !== "download") return `${Math.floor(fraction * 100)} %`;
+  const amount = `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`;
+  if (seconds < 3 || bytes === 0) return amount;
+  const remaining = (seconds * (totalBytes - bytes)) / bytes;
+  return `${amount}, ${remaining < 60 ? "less than a minute" : `about ${Math.ceil(remaining / 60)} min`} left`;
+}
+
+/** @param {ReadyInfo} info @returns {string} what the model runs on */
+export function deviceText({ vendor, architecture, description, precision, fallback, persistent }) {
+  const name = description || [vendor, architecture].filter(Boolean).join(" ") || "GPU";
+  const parts = [`Runs on ${name} in ${precision === "f16" ? "16-bit" : "32-bit"} floating point.`];
+  if (fallback) parts.push("This is a software adapter: pictures take minutes, not seconds.");
+  else if (precision === "f32") parts.push("The GPU offers no 16-bit arithmetic, so a picture takes more time and memory.");
+  if (!persistent) parts.push("The browser gives this page no storage: the model is downloaded again on every visit.");
+  return parts.join(" ");
+}

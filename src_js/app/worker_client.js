@@ -1,0 +1,150 @@
+/**
+ * The worker as promises: `inspect`, `start` and `generate` send a message and settle on its answer. A worker that broke is
+ * replaced by a new one at the next call. Knows the protocol, not the page.
+ */
+
+import { KleinbildError } from "../errors.js";
+import { trustedScriptUrl } from "./trusted_types.js";
+
+/**
+ * @typedef {import("../protocol.js").FromWorker} FromWorker
+ * @typedef {import("../protocol.js").ToWorker} ToWorker
+ * @typedef {import("../protocol.js").Settings} Settings
+ * @typedef {import("../protocol.js").Progress} Progress
+ * @typedef {import("../protocol.js").ReadyInfo} ReadyInfo
+ * @typedef {import("../protocol.js").InspectInfo} InspectInfo
+ * @typedef {import("../protocol.js").ResultMessage} Result
+ * @typedef {{ dtype: import("../protocol.js").TraceType, shape: number[], data: import("../protocol.js").TraceMessage["data"] }} Trace
+ */
+
+/**
+ * @typedef {object} Pending
+ * @property {"inspected"|"ready"|"result"} answer
+ * @property {number | null} job
+ * @property {(message: any) => void} resolve
+ * @property {(error: KleinbildError) => void} reject
+ * @property {((progress: Progress) => void) | undefined} onProgress
+ * @property {((name: string, trace: Trace) => void) | undefined} onTrace
+ */
+
+export class WorkerClient {
+  /** @type {Worker | undefined} */
+  #worker;
+  /** @type {{ manifestUrl: string, precision: import("../protocol.js").Precision } | undefined} */
+  #started;
+  /** @type {Set<Pending>} */
+  #pending = new Set();
+  #jobs = 0;
+
+  /** @param {string | URL} workerUrl */
+  constructor(workerUrl) {
+    this.workerUrl = String(workerUrl);
+    /** @type {((error: KleinbildError) => void) | undefined} failures that belong to no call, e.g. an idle device lost */
+    this.onFailure = undefined;
+  }
+
+  /** @param {string} manifestUrl @returns {Promise<InspectInfo>} what is still to be downloaded; downloads nothing */
+  async inspect(manifestUrl) {
+    const { info } = await this.#ask({ type: "inspect", manifestUrl }, "inspected", null);
+    return info;
+  }
+
+  /**
+   * Downloads what is missing and puts the model on the GPU.
+   * @param {{ manifestUrl: string, precision: import("../protocol.js").Precision }} options
+   * @param {(progress: Progress) => void} [onProgress]
+   * @returns {Promise<ReadyInfo>}
+   */
+  async start({ manifestUrl, precision }, onProgress) {
+    const { info } = await this.#ask({ type: "start", manifestUrl, precision }, "ready", null, onProgress);
+    this.#started = { manifestUrl, precision };
+    return info;
+  }
+
+  /**
+   * @param {Settings} settings
+   * @param {{ onProgress?: (progress: Progress) => void, onTrace?: (name: string, trace: Trace) => void }} [options]
+   * @returns {Promise<Result>}
+   */
+  async generate(settings, { onProgress, onTrace } = {}) {
+    if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
+    const job = ++this.#jobs;
+    return this.#ask({ type: "generate", job, settings, trace: onTrace !== undefined }, "result", job, onProgress, onTrace);
+  }
+
+  /** Cancels the start or the picture in hand; its promise rejects with "cancelled". */
+  cancel() {
+    for (const { answer, job } of this.#pending) {
+      if (answer !== "inspected") this.#worker?.postMessage(/** @type {ToWorker} */ ({ type: "cancel", job }));
+    }
+  }
+
+  terminate() {
+    this.#fail(new KleinbildError("cancelled", "The worker was ended."));
+  }
+
+  /**
+   * @param {ToWorker} message
+   * @param {Pending["answer"]} answer
+   * @param {number | null} job
+   * @param {Pending["onProgress"]} [onProgress]
+   * @param {Pending["onTrace"]} [onTrace]
+   * @returns {Promise<any>}
+   */
+  #ask(message, answer, job, onProgress, onTrace) {
+    return new Promise((resolve, reject) => {
+      this.#worker ??= this.#create();
+      this.#pending.add({ answer, job, resolve, reject, onProgress, onTrace });
+      this.#worker.postMessage(message);
+    });
+  }
+
+  #create() {
+    const worker = new Worker(trustedScriptUrl(this.workerUrl), { type: "module", name: "kleinbild" });
+    worker.addEventListener("message", (event) => this.#receive(event.data));
+    worker.addEventListener("messageerror", () => this.#fail(broken("a message could not be read")));
+    // Reached when the worker's script does not load or throws outside the controller.
+    worker.addEventListener("error", (event) => this.#fail(broken(event.message || "its script did not load")));
+    return worker;
+  }
+
+  /** @param {FromWorker} message */
+  #receive(message) {
+    if (message.type === "error") return this.#receiveError(message);
+    const job = "job" in message ? message.job : null;
+    for (const pending of this.#pending) {
+      if (pending.job !== job) continue;
+      if (message.type === "progress") pending.onProgress?.(message);
+      else if (message.type === "trace") pending.onTrace?.(message.name, message);
+      else if (message.type === pending.answer) {
+        this.#pending.delete(pending);
+        pending.resolve(message);
+      }
+    }
+  }
+
+  /** @param {import("../protocol.js").ErrorMessage} message An error without a job fails every call without one. */
+  #receiveError({ job, code, message }) {
+    const error = new KleinbildError(code, message);
+    const concerned = [...this.#pending].filter((pending) => pending.job === job);
+    for (const pending of concerned) {
+      this.#pending.delete(pending);
+      pending.reject(error);
+    }
+    if (concerned.length === 0) this.onFailure?.(error);
+  }
+
+  /** @param {KleinbildError} error */
+  #fail(error) {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    const concerned = [...this.#pending];
+    this.#pending.clear();
+    for (const pending of concerned) pending.reject(error);
+  }
+}
+
+/** @param {string} reason */
+function broken(reason) {
+  return new KleinbildError("internal", `The page's worker stopped: ${reason}. Try again; reload the page if it stays.`);
+}

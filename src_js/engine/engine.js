@@ -1,0 +1,164 @@
+/**
+ * The engine: a GPU device, its compiled kernels, buffers and queue. It knows WebGPU and nothing of FLUX.
+ *
+ * Operators (ops/) record into a Program; `run` executes it; `upload` and `read` move arrays. Errors that WebGPU reports
+ * out of band (out of memory, a lost device) are kept and thrown at the next step of whatever runs.
+ */
+
+import { KleinbildError } from "../errors.js";
+import { BufferPool } from "./buffer_pool.js";
+import { openDevice } from "./device.js";
+import { Executor } from "./executor.js";
+import { KERNEL_FILES, renderKernel, variantKey } from "./kernel_source.js";
+import { Program } from "./program.js";
+import { Tensor, elementBytes } from "./tensor.js";
+import { floatFromHalf } from "./half.js";
+
+/** Largest dispatch on a software adapter, in FLOPs: a second or so, so that a cancel is felt. */
+const SOFTWARE_DISPATCH_FLOPS = 2e9;
+/** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
+const GPU_DISPATCH_FLOPS = 5e10;
+
+export class Engine {
+  /** @type {Map<string, Promise<GPUComputePipeline>>} */
+  #pipelines = new Map();
+  /** @type {KleinbildError | undefined} */
+  #failure;
+
+  /**
+   * @param {GPUDevice} device
+   * @param {import("./device.js").DeviceInfo} info
+   * @param {ReadonlyMap<string, string>} sources kernel files by name
+   */
+  constructor(device, info, sources) {
+    this.device = device;
+    this.info = info;
+    this.sources = sources;
+    this.pool = new BufferPool(device, (bytes) => this.checkBufferSize(bytes));
+    this.executor = new Executor(device, () => this.check());
+    this.maxDispatchFlops = info.fallback ? SOFTWARE_DISPATCH_FLOPS : GPU_DISPATCH_FLOPS;
+    device.addEventListener("uncapturederror", (event) => {
+      const { error } = /** @type {GPUUncapturedErrorEvent} */ (event);
+      const memory = error instanceof GPUOutOfMemoryError;
+      this.#failure ??= new KleinbildError(memory ? "out-of-memory" : "internal", error.message || "The GPU is out of memory.");
+    });
+  }
+
+  /** @param {string} message what the browser said when the device was lost */
+  markLost(message) {
+    this.#failure = new KleinbildError("device-lost", `The GPU stopped working for this page: ${message || "no reason given"}`);
+  }
+
+  /** @throws {KleinbildError} the failure that the device reported, if any */
+  check() {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** @param {number} bytes @throws {KleinbildError} out-of-memory when the GPU allows no such buffer */
+  checkBufferSize(bytes) {
+    const most = Math.min(this.device.limits.maxBufferSize, this.device.limits.maxStorageBufferBindingSize);
+    if (bytes > most) {
+      throw new KleinbildError("out-of-memory",
+        `This size needs a GPU buffer of ${Math.ceil(bytes / 2 ** 20)} MiB; the GPU allows ${Math.floor(most / 2 ** 20)} MiB. Choose a smaller picture.`);
+    }
+  }
+
+  /** @param {import("./kernel_source.js").Variant} variant @returns {Promise<GPUComputePipeline>} compiled once */
+  pipeline(variant) {
+    const key = variantKey(variant);
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      const module = this.device.createShaderModule({ label: key, code: renderKernel(this.sources, variant) });
+      pipeline = this.device.createComputePipelineAsync({ label: key, layout: "auto", compute: { module, entryPoint: "main" } });
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  /** @param {string} label @returns {Program} an empty program */
+  program(label) {
+    return new Program(this, label);
+  }
+
+  /**
+   * @param {Program} program
+   * @param {{signal?: AbortSignal | undefined, onProgress?: ((flops: number) => void) | undefined}} [options]
+   */
+  run(program, options) {
+    return this.executor.run(program, options);
+  }
+
+  /** @param {Tensor} tensor f32, contiguous rows @param {Float32Array} data rows * columns values */
+  upload(tensor, data) {
+    if (tensor.dtype !== "f32" || tensor.stride !== tensor.columns || data.length !== tensor.rows * tensor.columns) {
+      throw new RangeError("upload takes a contiguous f32 tensor and as many values");
+    }
+    this.device.queue.writeBuffer(tensor.buffer, tensor.offset * 4, /** @type {Float32Array<ArrayBuffer>} */ (data));
+  }
+
+  /** @param {Tensor} source f32, contiguous @param {Tensor} target like source, in another buffer: gets its values */
+  copy(source, target) {
+    const encoder = this.device.createCommandEncoder();
+    const bytes = source.rows * source.columns * 4;
+    encoder.copyBufferToBuffer(source.buffer, source.offset * 4, target.buffer, target.offset * 4, bytes);
+    this.device.queue.submit([encoder.finish()]);
+  }
+
+  /** @param {Tensor} tensor contiguous rows @returns {Promise<Float32Array>} its values, row by row, as float32 */
+  async read(tensor) {
+    const count = tensor.rows * tensor.columns;
+    if (tensor.stride !== tensor.columns) throw new RangeError("read takes a contiguous tensor");
+    const width = elementBytes(tensor.dtype);
+    const bytes = await this.readBytes(tensor.buffer, tensor.offset * width, count * width);
+    return tensor.dtype === "f32" ? new Float32Array(bytes) : Float32Array.from(new Uint16Array(bytes), floatFromHalf);
+  }
+
+  /** @param {GPUBuffer} buffer @param {number} offset bytes @param {number} length bytes @returns {Promise<ArrayBuffer>} */
+  async readBytes(buffer, offset, length) {
+    const from = Math.floor(offset / 4) * 4;
+    const size = Math.ceil((offset + length - from) / 4) * 4;
+    const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, from, staging, 0, size);
+      this.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      return staging.getMappedRange().slice(offset - from, offset - from + length);
+    } catch (error) {
+      this.check();
+      throw error;
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Gives the device back. Nothing of this engine may be used afterwards. */
+  destroy() {
+    this.device.destroy();
+  }
+}
+
+/**
+ * @param {object} options
+ * @param {GPU | undefined} options.gpu navigator.gpu
+ * @param {import("./device.js").Precision} options.precision
+ * @param {(name: string) => Promise<string>} options.readKernel source of a kernel file, by name without .wgsl
+ * @param {(error: KleinbildError) => void} [options.onLost] called once if the device is lost
+ * @returns {Promise<Engine>}
+ * @throws {KleinbildError} no-webgpu, no-adapter
+ */
+export async function createEngine({ gpu, precision, readKernel, onLost }) {
+  const { device, info } = await openDevice(gpu, precision);
+  const entries = await Promise.all(KERNEL_FILES.map(async (name) => /** @type {const} */ ([name, await readKernel(name)])));
+  const engine = new Engine(device, info, new Map(entries));
+  void device.lost.then(({ reason, message }) => {
+    if (reason === "destroyed") return;
+    engine.markLost(message);
+    try {
+      engine.check();
+    } catch (error) {
+      onLost?.(/** @type {KleinbildError} */ (error));
+    }
+  });
+  return engine;
+}

@@ -1,0 +1,77 @@
+/**
+ * Runs a program on the queue in small submits, so that the page stays responsive and a cancel takes effect soon.
+ *
+ * A submit carries commands up to a FLOP budget; the budget follows the measured time of submits towards TARGET_MS. Two
+ * submits are in flight, so the GPU never waits for the page. Between submits the abort signal and the device's health
+ * are looked at.
+ */
+
+import { throwIfCancelled } from "../errors.js";
+
+const TARGET_MS = 40;
+const FIRST_BUDGET_FLOPS = 2e8;
+const LEAST_BUDGET_FLOPS = 1e7;
+const MOST_BUDGET_FLOPS = 1e13;
+const IN_FLIGHT = 2;
+/** A submit is cut here even when its commands are cheap: encoding many at once blocks the worker. */
+const MAX_COMMANDS = 256;
+
+export class Executor {
+  #budget = FIRST_BUDGET_FLOPS;
+
+  /** @param {GPUDevice} device @param {() => void} check throws when the device has failed */
+  constructor(device, check) {
+    this.device = device;
+    this.check = check;
+  }
+
+  /**
+   * @param {import("./program.js").Program} program a built program
+   * @param {{signal?: AbortSignal | undefined, onProgress?: ((flops: number) => void) | undefined}} [options]
+   *   onProgress gets the FLOPs finished so far
+   * @throws {KleinbildError} cancelled, out-of-memory, device-lost
+   */
+  async run(program, { signal, onProgress } = {}) {
+    const { queue } = this.device;
+    /** @type {Promise<void>[]} */
+    const pending = [];
+    let next = 0;
+    let done = 0;
+    while (next < program.commands.length || pending.length > 0) {
+      while (next < program.commands.length && pending.length < IN_FLIGHT) {
+        throwIfCancelled(signal);
+        this.check();
+        const encoder = this.device.createCommandEncoder({ label: program.label });
+        const pass = encoder.beginComputePass();
+        let flops = 0;
+        const first = next;
+        while (next < program.commands.length && next - first < MAX_COMMANDS && (flops < this.#budget || next === first)) {
+          const command = /** @type {import("./program.js").Command} */ (program.commands[next++]);
+          pass.setPipeline(command.pipeline);
+          pass.setBindGroup(0, command.bindGroup);
+          pass.dispatchWorkgroups(...command.workgroups);
+          flops += command.flops;
+        }
+        pass.end();
+        const queued = pending.length;
+        const start = performance.now();
+        queue.submit([encoder.finish()]);
+        pending.push(queue.onSubmittedWorkDone().then(() => {
+          this.#adapt(flops, (performance.now() - start) / (queued + 1));
+          done += flops;
+          onProgress?.(done);
+        }));
+      }
+      await pending.shift();
+    }
+    this.check();
+    throwIfCancelled(signal);
+  }
+
+  /** @param {number} flops of a submit @param {number} ms it took, about */
+  #adapt(flops, ms) {
+    if (flops < this.#budget / 2 && ms < TARGET_MS) return;
+    const factor = Math.min(2, Math.max(0.5, TARGET_MS / Math.max(ms, 0.5)));
+    this.#budget = Math.min(MOST_BUDGET_FLOPS, Math.max(LEAST_BUDGET_FLOPS, this.#budget * factor));
+  }
+}

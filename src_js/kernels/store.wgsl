@@ -1,0 +1,9 @@
+// Rounds a result to the output's element type C. f16 saturates at its largest finite value instead of overflowing.
+
+fn to_c(value: f32) -> C {
+//#if C_F16
+  return C(clamp(value, -65504.0, 65504.0));
+//#else
+  return value;
+//#endif
+}

@@ -1,0 +1,37 @@
+// SwiGLU: out = silu(gate) * up, gate and up two column runs of x.
+//
+// x rows of type F holding gate [width] at gate_offset and up [width] at up_offset; out [rows, width] of type C, a view.
+// One invocation an element.
+
+struct Params {
+  width: u32,
+  element_count: u32,
+  x_stride: u32,
+  gate_offset: u32,
+  up_offset: u32,
+  out_offset: u32,
+  out_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> out: array<C>;
+
+//#include store
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) index: u32,
+) {
+  let at = (group.y * groups.x + group.x) * 256u + index;
+  if (at >= p.element_count) {
+    return;
+  }
+  let row = at / p.width;
+  let column = at - row * p.width;
+  let gate = f32(x[p.gate_offset + row * p.x_stride + column]);
+  let up = f32(x[p.up_offset + row * p.x_stride + column]);
+  out[p.out_offset + row * p.out_stride + column] = to_c(gate / (1.0 + exp(-gate)) * up);
+}

@@ -1,0 +1,134 @@
+/**
+ * What page and worker say to each other, and the rules for the settings of a picture, which both sides hold.
+ * Messages only: nothing here sends or receives one.
+ */
+
+import { KleinbildError } from "./errors.js";
+
+/**
+ * @typedef {object} Settings
+ * @property {string} prompt
+ * @property {number} width pixels, a multiple of 16
+ * @property {number} height pixels, a multiple of 16
+ * @property {bigint} seed 0 .. 2^64 - 1, meaning what it means in diffusers on the CPU
+ * @property {number} steps
+ * @property {Float32Array | null} latents the initial noise [LATENT_CHANNELS, height/16, width/16], null for the seed's own
+ */
+
+/** @typedef {"auto"|"f16"|"f32"} Precision */
+
+/**
+ * @typedef {{ type: "inspect", manifestUrl: string }} InspectMessage which files are still to be downloaded?
+ * @typedef {{ type: "start", manifestUrl: string, precision: Precision }} StartMessage
+ * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean }} GenerateMessage
+ * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
+ * @typedef {InspectMessage | StartMessage | GenerateMessage | CancelMessage} ToWorker
+ */
+
+/**
+ * @typedef {object} InspectInfo
+ * @property {number} totalBytes of all files that the model needs
+ * @property {number} missingBytes of those not yet on the device
+ * @property {boolean} persistent false when the browser keeps nothing beyond this visit
+ * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ */
+
+/**
+ * @typedef {object} ReadyInfo
+ * @property {"f16"|"f32"} precision what the kernels compute in
+ * @property {boolean} fallback whether the adapter is a software one
+ * @property {string} vendor
+ * @property {string} architecture
+ * @property {string} description
+ * @property {Record<string, number>} limits
+ * @property {string} model the manifest's id
+ * @property {string} revision
+ * @property {boolean} persistent false when the browser keeps nothing beyond this visit
+ */
+
+/**
+ * "download" counts bytes and files; "loading" puts a model on the GPU; the others are the stages of a picture.
+ * @typedef {"download"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
+ */
+
+/**
+ * @typedef {object} Progress
+ * @property {ProgressStage} stage
+ * @property {number} step files or steps done
+ * @property {number} steps files or steps in all
+ * @property {number} fraction of the start, or of the whole picture: 0..1, never decreasing
+ * @property {number} [bytes] downloaded, only of "download"
+ * @property {number} [totalBytes] to download, only of "download"
+ */
+
+/** @typedef {"int32"|"float32"|"uint8"} TraceType */
+
+/**
+ * @typedef {{ type: "progress", job: number | null } & Progress} ProgressMessage job null belongs to the start
+ * @typedef {{ type: "inspected", info: InspectInfo }} InspectedMessage
+ * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
+ * @typedef {object} TraceMessage
+ * @property {"trace"} type
+ * @property {number} job
+ * @property {string} name
+ * @property {TraceType} dtype
+ * @property {number[]} shape
+ * @property {Int32Array | Float32Array | Uint8Array | Uint8ClampedArray} data
+ *
+ * @typedef {object} ResultMessage
+ * @property {"result"} type
+ * @property {number} job
+ * @property {number} width
+ * @property {number} height
+ * @property {ArrayBuffer} png
+ * @property {Record<string, number>} seconds by stage
+ *
+ * @typedef {object} ErrorMessage
+ * @property {"error"} type
+ * @property {number | null} job null: not of one picture
+ * @property {import("./errors.js").ErrorCode} code
+ * @property {string} message
+ *
+ * @typedef {ProgressMessage | InspectedMessage | ReadyMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
+ */
+
+export const LATENT_CHANNELS = 128;
+export const SIDE_MULTIPLE = 16;
+export const MIN_SIDE = 16;
+export const MAX_SIDE = 2048;
+export const MAX_STEPS = 100;
+export const MAX_SEED = 2n ** 64n - 1n;
+
+/** @param {number} side pixels @returns {number} the next lower multiple of 16, as the reference pipeline does */
+export function floorSide(side) {
+  return Math.floor(side / SIDE_MULTIPLE) * SIDE_MULTIPLE;
+}
+
+/**
+ * @param {Settings} settings
+ * @throws {KleinbildError} "bad-input", naming the setting
+ */
+export function checkSettings({ prompt, width, height, seed, steps, latents }) {
+  if (typeof prompt !== "string") throw badInput("The prompt must be text.");
+  for (const [name, side] of /** @type {[string, number][]} */ ([["width", width], ["height", height]])) {
+    if (!Number.isInteger(side) || side < MIN_SIDE || side > MAX_SIDE || side % SIDE_MULTIPLE !== 0) {
+      throw badInput(`The ${name} must be a multiple of ${SIDE_MULTIPLE} from ${MIN_SIDE} to ${MAX_SIDE}, not ${side}.`);
+    }
+  }
+  if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS) {
+    throw badInput(`The steps must be a whole number from 1 to ${MAX_STEPS}, not ${steps}.`);
+  }
+  if (typeof seed !== "bigint" || seed < 0n || seed > MAX_SEED) {
+    throw badInput(`The seed must be a whole number from 0 to ${MAX_SEED}, not ${seed}.`);
+  }
+  if (latents === null) return;
+  const count = (LATENT_CHANNELS * width * height) / SIDE_MULTIPLE ** 2;
+  if (!(latents instanceof Float32Array) || latents.length !== count) {
+    throw badInput(`The latents must be ${count} float32 values for ${width}x${height}.`);
+  }
+}
+
+/** @param {string} message */
+function badInput(message) {
+  return new KleinbildError("bad-input", message);
+}

@@ -1,0 +1,144 @@
+/**
+ * Fetching one file whole into memory, and several at a time. Network failures are retried with back-off; an answer
+ * that will not change (404, a longer file than promised) is not. Verifying and keeping the bytes is the shard store's.
+ */
+
+import { KleinbildError, throwIfCancelled } from "../errors.js";
+
+/** Three shards in flight keep the network busy while others are hashed and written; more only costs memory. */
+export const FILES_IN_FLIGHT = 3;
+const RETRY_DELAYS_MS = [500, 1500, 4000, 10000];
+const STALL_MS = 30000;
+
+/**
+ * @typedef {object} DownloadOptions
+ * @property {typeof fetch} fetch
+ * @property {(milliseconds: number, signal: AbortSignal | undefined) => Promise<void>} [wait] for tests
+ * @property {RequestCache} [cache]
+ * @property {AbortSignal | undefined} [signal]
+ * @property {(bytes: number) => void} [onBytes] bytes received of this file so far; falls back when a try fails
+ */
+
+/** A failure that another try may mend. */
+class Interrupted extends Error {}
+
+/**
+ * @param {string} url
+ * @param {number} bytes the file's exact size
+ * @param {DownloadOptions} options
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ * @throws {KleinbildError} "download-failed" naming the file, "cancelled", "out-of-memory"
+ */
+export async function download(url, bytes, options) {
+  const wait = options.wait ?? sleep;
+  for (let attempt = 0; ; attempt++) {
+    throwIfCancelled(options.signal);
+    try {
+      return await tryOnce(url, bytes, options);
+    } catch (error) {
+      throwIfCancelled(options.signal);
+      if (!(error instanceof Interrupted)) throw error;
+      const delay = RETRY_DELAYS_MS[attempt];
+      if (delay === undefined) throw failed(url, `${error.message}, ${attempt + 1} times`, error);
+      options.onBytes?.(0);
+      await wait(delay, options.signal);
+    }
+  }
+}
+
+/**
+ * Runs `task` on every item, at most `limit` at a time; the first failure stops the rest.
+ * @template T
+ * @param {readonly T[]} items
+ * @param {number} limit
+ * @param {(item: T, signal: AbortSignal) => Promise<void>} task
+ * @param {AbortSignal | undefined} signal
+ */
+export async function forEachInFlight(items, limit, task, signal) {
+  const stop = new AbortController();
+  const abort = () => stop.abort();
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  const queue = items.values();
+  /** @type {unknown[]} */
+  const failures = [];
+  const lane = async () => {
+    for (const item of queue) {
+      if (stop.signal.aborted) return;
+      try {
+        await task(item, stop.signal);
+      } catch (error) {
+        failures.push(error);
+        stop.abort();
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: limit }, lane));
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+  throwIfCancelled(signal);
+  if (failures.length > 0) throw failures[0];
+}
+
+/** @param {string} url @param {number} bytes @param {DownloadOptions} options */
+async function tryOnce(url, bytes, { fetch, cache, signal, onBytes }) {
+  const attempt = new AbortController();
+  const abort = () => attempt.abort();
+  signal?.addEventListener("abort", abort);
+  let stall = setTimeout(abort, STALL_MS);
+  try {
+    const response = await fetch(url, { ...(cache && { cache }), signal: attempt.signal });
+    if (response.status >= 500 || response.status === 429 || response.status === 408) {
+      throw new Interrupted(`the server answered ${response.status}`);
+    }
+    if (!response.ok || !response.body) throw failed(url, `the server answered ${response.status}`);
+    const result = allocate(bytes);
+    let received = 0;
+    const reader = response.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (received + value.length > bytes) throw failed(url, `it is longer than the ${bytes} bytes promised`);
+      result.set(value, received);
+      received += value.length;
+      onBytes?.(received);
+      clearTimeout(stall);
+      stall = setTimeout(abort, STALL_MS);
+    }
+    if (received < bytes) throw new Interrupted(`only ${received} of ${bytes} bytes arrived`);
+    return result;
+  } catch (error) {
+    if (error instanceof Interrupted || error instanceof KleinbildError) throw error;
+    throw new Interrupted(attempt.signal.aborted ? `no data for ${STALL_MS / 1000} s` : "the connection failed", { cause: error });
+  } finally {
+    clearTimeout(stall);
+    signal?.removeEventListener("abort", abort);
+    attempt.abort();
+  }
+}
+
+/** @param {number} bytes */
+function allocate(bytes) {
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    throw new KleinbildError("out-of-memory", `This tab has no ${Math.ceil(bytes / 2 ** 20)} MiB of memory left for a download.`,
+      { cause: error });
+  }
+}
+
+/** @param {string} url @param {string} reason @param {unknown} [cause] */
+function failed(url, reason, cause) {
+  return new KleinbildError("download-failed", `${url} could not be downloaded: ${reason}. ` +
+    "Check the connection and try again: what is already downloaded is kept.", { cause });
+}
+
+/** @param {number} milliseconds @param {AbortSignal | undefined} signal resolves early when aborted */
+function sleep(milliseconds, signal) {
+  return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,165 @@
+/**
+ * What the worker does with each message. One thing at a time: a start, or one picture. Every failure leaves as an error
+ * message, and whatever a failure may have broken is thrown away, so that the next picture begins on a fresh device.
+ * The model and the PNG encoder are passed in, which keeps this file free of WebGPU and storage.
+ */
+
+import { KleinbildError, asKleinbildError } from "../errors.js";
+import { checkSettings } from "../protocol.js";
+
+/**
+ * @typedef {import("../protocol.js").ToWorker} ToWorker
+ * @typedef {import("../protocol.js").FromWorker} FromWorker
+ * @typedef {import("../protocol.js").GenerateMessage} GenerateMessage
+ * @typedef {import("../protocol.js").StartMessage} StartMessage
+ * @typedef {import("../protocol.js").Settings} Settings
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("./model.js").Runtime} Runtime
+ */
+
+/**
+ * @typedef {object} Parts
+ * @property {(manifestUrl: string) => Promise<Model>} openModel
+ * @property {typeof import("./model.js").inspectModel} inspectModel
+ * @property {typeof import("./model.js").loadModel} loadModel
+ * @property {typeof import("../image/png.js").encodePng} encodePng
+ * @property {(message: FromWorker, transfer: Transferable[]) => void} post
+ */
+
+/** After these the GPU and the model on it are as good as before. */
+const HARMLESS = new Set(["cancelled", "bad-input"]);
+
+export class Controller {
+  /** @type {Promise<Model> | undefined} */
+  #model;
+  /** @type {Runtime | undefined} */
+  #runtime;
+  /** @type {StartMessage | undefined} */
+  #start;
+  /** @type {{ job: number | null, abort: AbortController } | undefined} */
+  #running;
+  #parts;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** @param {ToWorker} message @returns {Promise<void>} settled, never rejected, when the message's work is done */
+  async handle(message) {
+    switch (message.type) {
+      case "inspect":
+        return this.#report(null, async () => {
+          const info = await this.#parts.inspectModel(await this.#open(message.manifestUrl));
+          this.#parts.post({ type: "inspected", info }, []);
+        });
+      case "start":
+        return this.#exclusively(null, async (signal) => {
+          this.#start = message;
+          this.#drop();
+          const { info } = await this.#load(null, message, signal);
+          this.#parts.post({ type: "ready", info }, []);
+        });
+      case "generate":
+        return this.#exclusively(message.job, (signal) => this.#generate(message, signal));
+      case "cancel":
+        if (this.#running?.job === message.job) this.#running.abort.abort();
+    }
+  }
+
+  /** @param {GenerateMessage} message @param {AbortSignal} signal */
+  async #generate({ job, settings, trace }, signal) {
+    checkSettings(settings);
+    if (!this.#start) throw new KleinbildError("bad-input", "A picture was asked for before the model was started.");
+    const { generator, info } = this.#runtime ?? (await this.#load(job, this.#start, signal));
+    const { post } = this.#parts;
+    const { width, height, rgba, seconds } = await generator.generate(settings, {
+      signal,
+      onProgress: (progress) => post({ type: "progress", job, ...progress }, []),
+      ...(trace && {
+        onTrace: (/** @type {string} */ name, /** @type {import("../pipeline/generator.js").TraceArray} */ array) => {
+          // A copy is what travels: the array may be part of a buffer that the pipeline goes on using.
+          const data = array.data.slice();
+          post({ type: "trace", job, name, dtype: array.dtype, shape: array.shape, data }, [data.buffer]);
+        },
+      }),
+    });
+    const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, info.model) });
+    const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
+    post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
+  }
+
+  /** @param {string} manifestUrl A failure is not remembered: the next call tries again. */
+  async #open(manifestUrl) {
+    this.#model ??= this.#parts.openModel(manifestUrl);
+    try {
+      return await this.#model;
+    } catch (error) {
+      this.#model = undefined;
+      throw error;
+    }
+  }
+
+  /** @param {number | null} job @param {StartMessage} start @param {AbortSignal} signal */
+  async #load(job, { manifestUrl, precision }, signal) {
+    const model = await this.#open(manifestUrl);
+    const runtime = await this.#parts.loadModel(model, {
+      precision,
+      signal,
+      // Within a picture, loading again is a stage before its own progress begins.
+      onProgress: (progress) => this.#parts.post({ type: "progress", job, ...progress, ...(job !== null && { fraction: 0 }) }, []),
+      onLost: (error) => this.#lost(error),
+    });
+    this.#runtime = runtime;
+    return runtime;
+  }
+
+  /** @param {KleinbildError} error A picture in the making fails by itself at the engine's next step. */
+  #lost(error) {
+    this.#drop();
+    if (!this.#running) this.#post(null, error);
+  }
+
+  #drop() {
+    this.#runtime?.destroy();
+    this.#runtime = undefined;
+  }
+
+  /** @param {number | null} job @param {(signal: AbortSignal) => Promise<void>} work */
+  async #exclusively(job, work) {
+    if (this.#running) {
+      return this.#post(job, new KleinbildError("bad-input", "One picture at a time: another one is being made."));
+    }
+    const abort = new AbortController();
+    this.#running = { job, abort };
+    await this.#report(job, () => work(abort.signal));
+    this.#running = undefined;
+  }
+
+  /** @param {number | null} job @param {() => Promise<void>} work */
+  async #report(job, work) {
+    try {
+      await work();
+    } catch (caught) {
+      const error = asKleinbildError(caught);
+      if (!HARMLESS.has(error.code) && error.code !== "download-failed") this.#drop();
+      this.#post(job, error);
+    }
+  }
+
+  /** @param {number | null} job @param {KleinbildError} error */
+  #post(job, { code, message }) {
+    this.#parts.post({ type: "error", job, code, message }, []);
+  }
+}
+
+/**
+ * The picture's settings as text of the PNG, in the form that image tools read under "parameters".
+ * @param {Settings} settings
+ * @param {string} model
+ * @returns {Record<string, string>}
+ */
+export function pngText({ prompt, width, height, seed, steps, latents }, model) {
+  const noise = latents ? "Latents: given" : `Seed: ${seed}`;
+  return { Software: "Kleinbild", parameters: `${prompt}\nSteps: ${steps}, ${noise}, Size: ${width}x${height}, Model: ${model}` };
+}

@@ -1,0 +1,120 @@
+/**
+ * From a manifest's address to a model that makes pictures: manifest and store first (enough to say what is missing),
+ * then the weights, the engine and the generator. What the worker's controller asks for, and the only file that knows
+ * where each part comes from.
+ */
+
+import { createEngine } from "../engine/engine.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
+import { parseManifest, requiredFiles } from "../manifest.js";
+import { Generator } from "../pipeline/generator.js";
+import { ShardStore } from "../storage/shard_store.js";
+
+/** A manifest of the real model is a few hundred KiB; more than this is no manifest. */
+const MAX_MANIFEST_CHARACTERS = 32 * 1024 * 1024;
+/** Share of the start's progress bar that the download takes, when there is one. */
+const DOWNLOAD_SHARE = 0.95;
+
+/**
+ * @typedef {object} Model
+ * @property {import("../manifest.js").Manifest} manifest
+ * @property {ShardStore} store
+ */
+
+/**
+ * @typedef {object} Runtime a model on the GPU
+ * @property {import("../protocol.js").ReadyInfo} info
+ * @property {Pick<Generator, "generate">} generator
+ * @property {() => void} destroy gives the GPU's memory back
+ */
+
+/** @param {string} manifestUrl @returns {Promise<Model>} */
+export async function openModel(manifestUrl) {
+  const url = new URL(manifestUrl, self.location.origin);
+  const manifest = parseManifest(await fetchManifest(url));
+  const store = await ShardStore.open({ baseUrl: new URL("/", url).href });
+  return { manifest, store };
+}
+
+/** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
+export async function inspectModel({ manifest, store }) {
+  const files = requiredFiles(manifest);
+  const bytes = (/** @type {readonly { bytes: number }[]} */ some) => some.reduce((sum, file) => sum + file.bytes, 0);
+  const { default_width: width, default_height: height, default_steps: steps } = manifest.config;
+  return {
+    totalBytes: bytes(files),
+    missingBytes: bytes(await store.missing(files)),
+    persistent: store.persistent,
+    defaults: { width, height, steps },
+  };
+}
+
+/**
+ * @param {Model} model
+ * @param {object} options
+ * @param {import("../protocol.js").Precision} options.precision
+ * @param {AbortSignal} options.signal
+ * @param {(progress: import("../protocol.js").Progress) => void} options.onProgress
+ * @param {(error: KleinbildError) => void} options.onLost
+ * @returns {Promise<Runtime>}
+ */
+export async function loadModel({ manifest, store }, { precision, signal, onProgress, onLost }) {
+  // A GPU that cannot run this is told before gigabytes are downloaded for it.
+  const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
+  try {
+    let fraction = 0;
+    await store.install(requiredFiles(manifest), {
+      signal,
+      onProgress({ bytes, totalBytes, files, totalFiles }) {
+        fraction = (DOWNLOAD_SHARE * bytes) / totalBytes;
+        onProgress({ stage: "download", step: files, steps: totalFiles, fraction, bytes, totalBytes });
+      },
+    });
+    throwIfCancelled(signal);
+    onProgress({ stage: "loading", step: 0, steps: 1, fraction });
+    const vocabulary = /** @type {any} */ (await store.readJson(manifest.tokenizer));
+    const readShard = store.read.bind(store);
+    const generator = await Generator.load({ engine, manifest, vocabulary, readShard });
+    throwIfCancelled(signal);
+    onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });
+    const { vendor, architecture, description, precision: used, fallback, limits } = engine.info;
+    const { id: model, revision } = manifest;
+    const { persistent } = store;
+    const info = { precision: used, fallback, vendor, architecture, description, limits, model, revision, persistent };
+    return { info, generator, destroy: () => engine.destroy() };
+  } catch (error) {
+    engine.destroy();
+    throw error;
+  }
+}
+
+/** @param {URL} url @returns {Promise<unknown>} */
+async function fetchManifest(url) {
+  const text = await fetchText(url);
+  if (text.length > MAX_MANIFEST_CHARACTERS) throw new KleinbildError("bad-manifest", `${url.pathname} is far too long.`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new KleinbildError("bad-manifest", `${url.pathname} is not JSON. The site is damaged: build it again.`, { cause: error });
+  }
+}
+
+/** @param {string} name @returns {Promise<string>} WGSL source */
+function readKernel(name) {
+  return fetchText(new URL(`../kernels/${name}.wgsl`, import.meta.url));
+}
+
+/** @param {URL} url */
+async function fetchText(url) {
+  let response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new KleinbildError("download-failed", `${url.pathname} could not be fetched. Check the connection and try again.`,
+      { cause: error });
+  }
+  if (!response.ok) {
+    throw new KleinbildError("download-failed", `${url.pathname} could not be fetched: the server answered ${response.status}.`);
+  }
+  return response.text();
+}
