@@ -84,8 +84,8 @@ class Bundle:
     def tensor(self, stage: str, name: str) -> Weight:
         """The canonical tensor `name` of `stage`, in the shape `expected` gives (a linear is [N, K]).
 
-        Dense in float32 or float16 as stored, or Q4. Raises KleinbildError naming the tensor when its bytes cannot
-        be read or it holds NaN or infinity.
+        Dense in float32 or float16 as stored, or Q4. Raises KleinbildError naming the tensor when its bytes
+        cannot be read or it holds NaN or infinity.
         """
         place, shape = self._places[stage][name], self.expected[stage][name].shape
         where = f"{place.graph.where}: {stage} tensor {name!r}"

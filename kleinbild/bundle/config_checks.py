@@ -1,8 +1,8 @@
 """Whether the ModelConfig recorded in a bundle can be a model's at all.
 
-`config_from_json` has seen to names and types; the numbers still come from whoever made the bundle. They decide
-which tensors are looked for, how large, and what the page computes, so each is bounded and the relations that the
-architecture implies must hold.
+`config_from_json` has seen to names and types; the numbers still come from whoever made the bundle. They
+decide which tensors are looked for, how large, and what the page computes, so each is bounded and the
+relations that the architecture implies must hold.
 """
 
 from __future__ import annotations

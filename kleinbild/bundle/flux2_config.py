@@ -36,7 +36,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class BundleRecord:
-    """What the JSON files of a bundle say; `stages` maps a canonical stage to the graphs that hold its weights."""
+    """What the JSON files of a bundle say; `stages`: canonical stage -> the graphs that hold its weights."""
 
     config: ModelConfig
     name: str
@@ -47,7 +47,7 @@ class BundleRecord:
 
 
 def read_record(folder: Path) -> BundleRecord:
-    """The record of the bundle `folder`. Raises KleinbildError naming the file, and the key or shard, at fault."""
+    """The record of the bundle `folder`; raises KleinbildError naming the file and key or shard at fault."""
     path = folder / CONFIG_FILE
     value = _read_json(path, "a bundle folder has it")
     if not isinstance(value, dict):
@@ -86,7 +86,7 @@ def read_record(folder: Path) -> BundleRecord:
 
 
 def base_name(value: object, where: str) -> str:
-    """`value` if it names something directly in a folder; raises KleinbildError for paths and other values."""
+    """`value` if it names something right in a folder; raises KleinbildError for paths and other values."""
     if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX_LENGTH:
         raise KleinbildError(f"{where}: expected a file name, found {str(value)[:80]!r}")
     if value in (".", "..") or not value.isprintable() or any(c in value for c in "/\\:"):

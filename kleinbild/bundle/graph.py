@@ -1,7 +1,8 @@
 """One ONNX file of a bundle as a table of weights: initializers, who uses them, and their bytes on demand.
 
-Nothing is executed. External data is read only from the shards that the graph's manifest lists, and only within
-them; sizes are checked when the file is opened, so that a truncated download is noticed before any work.
+Nothing is executed. External data is read only from the shards that the graph's manifest lists, and only
+within them; sizes are checked when the file is opened, so that a truncated download is noticed before any
+work.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, numpy_helper
 
 from kleinbild.bundle.flux2_config import GraphFile, base_name
@@ -22,7 +23,7 @@ from kleinbild.errors import KleinbildError
 
 GRAPH_MAX_BYTES = 1 << 30
 MAX_RANK = 8
-ELEMENT_TYPES = {
+ELEMENT_TYPES: dict[int, np.dtype[Any]] = {
     TensorProto.FLOAT: np.dtype("<f4"),
     TensorProto.FLOAT16: np.dtype("<f2"),
     TensorProto.UINT8: np.dtype("u1"),
@@ -59,11 +60,11 @@ class Graph:
         return name in self._initializers
 
     def uses(self, name: str) -> list[Use]:
-        """Where the value `name` is used, looking through casts."""
+        """Where the value `name` is used; a cast in between is looked through."""
         found = []
         for use in self._uses.get(name, []):
             cast = use.node.op_type == "Cast" and use.node.output
-            found += self.uses(use.node.output[0]) if cast else [use]
+            found += self._uses.get(use.node.output[0], []) if cast else [use]
         return found
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -71,7 +72,7 @@ class Graph:
         return tuple(self._initializers[name].dims)
 
     def check(self, name: str) -> None:
-        """Raises KleinbildError when the initializer's type is none of a weight's, or its bytes are not there."""
+        """Raises KleinbildError when the initializer is of no weight's type or its bytes are not there."""
         tensor = self._initializers[name]
         dtype = ELEMENT_TYPES.get(tensor.data_type)
         if dtype is None:
@@ -122,11 +123,11 @@ class Graph:
         length = self._number(name, entries.get("length", str(max(0, size - offset))))
         if length != needed:
             raise KleinbildError(
-                f"{self._named(name)} of shape {list(tensor.dims)} needs {needed} bytes, {length} are recorded"
+                f"{self._named(name)} is {list(tensor.dims)}, {needed} bytes, but {length} are recorded"
             )
         if offset + length > size:
             raise KleinbildError(
-                f"{path}: {size} bytes, but the tensor {name!r} ends at {offset + length}; fetch the file again"
+                f"{path}: ends after {size} bytes, tensor {name!r} at {offset + length}; fetch the file again"
             )
         return path, offset, length
 
@@ -151,4 +152,5 @@ def _load(path: Path) -> onnx.GraphProto:
         raise KleinbildError(f"{path}: not a whole ONNX file; fetch it again") from error
     if not model.graph.node:
         raise KleinbildError(f"{path}: holds no graph; fetch it again")
-    return model.graph
+    graph: onnx.GraphProto = model.graph
+    return graph

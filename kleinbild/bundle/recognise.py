@@ -1,8 +1,9 @@
 """Which initializer of which graph is which canonical tensor, for bundles that carry canonical names.
 
-`recognise` is the seam: it is given opened graphs and the expected tensors, and answers with a place for each. This
-one goes by name and then checks what the name promises: the operator that uses the tensor and its shape. Telling
-the weights of other exporters' graphs apart by data flow would be another function of the same kind.
+`recognise` is the seam: it is given opened graphs and the expected tensors, and answers with a place for
+each. This one goes by name and then checks what the name promises: the operator that uses the tensor and
+its shape. Telling the weights of other exporters' graphs apart by data flow would be another function of
+the same kind.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def recognise(
 ) -> dict[str, WeightPlace]:
     """Canonical name -> where its weight is, for every expected tensor of `stage`.
 
-    Raises KleinbildError naming the tensor that is missing, used by an unexpected operator or of another shape.
+    Raises KleinbildError naming the tensor that is missing, used by an unexpected operator or of another
+    shape.
     """
     return {name: _find(graphs, name, spec, stage) for name, spec in expected.items()}
 

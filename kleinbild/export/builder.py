@@ -1,7 +1,7 @@
 """A small writer of ONNX graphs: nodes with path-like names, constants stored once, weights by reference.
 
-Values are plain strings, the names of tensors. The builder knows ONNX and its two float types (the activations'
-and float32), nothing of the model; nothing here runs or optimises a graph.
+Values are plain strings, the names of tensors. The builder knows ONNX and its two float types (the
+activations' and float32), nothing of the model; nothing here runs or optimises a graph.
 """
 
 from __future__ import annotations
@@ -64,14 +64,15 @@ class GraphBuilder:
         """Adds a node of one output and returns that output, called `output` if given."""
         name = self._unique(op)
         output = output or f"{name}_output_0"
-        self._add(op, inputs, [output], name, domain, attributes)
+        self._nodes.append(helper.make_node(op, inputs, [output], name=name, domain=domain, **attributes))
         return output
 
     def split(self, value: str, sizes: Sequence[int], axis: int) -> list[str]:
         """`value` cut along `axis` into parts of `sizes`."""
         name = self._unique("Split")
         outputs = [f"{name}_output_{i}" for i in range(len(sizes))]
-        self._add("Split", (value, self.integers(sizes)), outputs, name, "", {"axis": axis})
+        inputs = [value, self.integers(sizes)]
+        self._nodes.append(helper.make_node("Split", inputs, outputs, name=name, axis=axis))
         return outputs
 
     def constant(self, array: npt.NDArray[Any]) -> str:
@@ -138,14 +139,3 @@ class GraphBuilder:
         count = self._uses.get(name, 0)
         self._uses[name] = count + 1
         return f"{name}_{count}" if count else name
-
-    def _add(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        outputs: list[str],
-        name: str,
-        domain: str,
-        attributes: dict[str, Any],
-    ) -> None:
-        self._nodes.append(helper.make_node(op, inputs, outputs, name=name, domain=domain, **attributes))

@@ -1,7 +1,7 @@
 """flux2-config.json of a bundle: what a program that runs the graphs must know about them.
 
-The top-level keys and `models` are those that programs made for the published bundle read. "kleinbild" is our own:
-the ModelConfig, so that nothing has to be guessed back from graphs.
+The top-level keys and `models` are those that programs made for the published bundle read. "kleinbild" is
+our own: the ModelConfig, so that nothing has to be guessed back from graphs.
 """
 
 from __future__ import annotations

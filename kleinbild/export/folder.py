@@ -1,6 +1,7 @@
 """Writing a folder as a whole: it is made aside and takes its name only when it is complete.
 
-A folder that is there already is replaced only if it is a bundle; whatever else the user named by mistake stays.
+A folder that is there already is replaced only if it is a bundle; whatever else the user named by mistake
+stays.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from kleinbild.errors import KleinbildError
 def new_folder(out: Path, marker: str) -> Iterator[Path]:
     """Gives `<out>.part` to write to and renames it to `out` at the end; on any error nothing is left.
 
-    `marker` is the file that a folder must hold to be replaced. Raises KleinbildError when `out` is something else,
-    when another export is writing it, or when the disk does not take the files.
+    `marker` is the file that a folder must hold to be replaced. Raises KleinbildError when `out` is
+    something else, when another export is writing it, or when the disk does not take the files.
     """
     _refuse_other(out, marker)
     part, old = (out.with_name(out.name + suffix) for suffix in (".part", ".old"))

@@ -1,75 +1,141 @@
-"""The parts that text encoder, transformer and VAE decoder share, as ONNX nodes.
+"""The operators that the text encoder and the transformer share, each with its weights.
 
-The rule for precision in every function: linears and convolutions run in the graph's own dtype (`real`,
-float16 or float32); residual streams, norm statistics, rotations, attention scores and softmax are float32.
-`to_f32` and `to_real` are the only casts between the two, and in a float32 graph they add nothing.
+Types: the residual streams, norms, rotary embedding, softmax and modulation are float32; what enters a
+matmul, and what leaves it, has the activations' type. So a residual far beyond float16's range survives
+without clipping. Weights keep their canonical names: dense [K, N] under the name itself, 4 bits as `_Q4`,
+`_scales`, `_zero_points`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from onnx import TensorProto
 
-from kleinbild.export.graph import GraphBuilder
+from kleinbild.errors import KleinbildError
+from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
+from kleinbild.export.source import Options, WeightSource
+from kleinbild.quantise import quantise
 
-INT64_MAX = (1 << 63) - 1
-
-
-def to_f32(g: GraphBuilder, x: str) -> str:
-    """`x`, of dtype `real`, as float32."""
-    return x if g.real == np.float32 else g.op("Cast", x, to=TensorProto.FLOAT)
-
-
-def to_real(g: GraphBuilder, x: str) -> str:
-    """`x`, float32, as dtype `real`."""
-    return x if g.real == np.float32 else g.op("Cast", x, to=TensorProto.FLOAT16)
+BITS = 4
+# ONNX Runtime's fp16-accumulate path on WebGPU, the level of the published bundle.
+ACCURACY_LEVEL = 4
 
 
-def as_real(g: GraphBuilder, x: str) -> str:
-    """A node that gives `x`, float32, as dtype `real`: what can be made a graph output."""
-    return g.op("Identity", x) if g.real == np.float32 else to_real(g, x)
+class Layers:
+    """Operators on `graph` whose weights come from one stage of `source`."""
+
+    def __init__(self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options) -> None:
+        self.graph = graph
+        self._source = source
+        self._stage = stage
+        self._options = options
+
+    def dense(self, name: str, shape: tuple[int, ...] | None = None) -> str:
+        """The canonical tensor `name` in the activations' type, reshaped to `shape` if given."""
+        array = self._activation(name)
+        return self.graph.weight(name, array if shape is None else array.reshape(shape))
+
+    def vector(self, name: str) -> str:
+        """The canonical vector `name` in float32, [n]."""
+        return self.graph.weight(name, self._read(name))
+
+    def linear(self, x: str, name: str) -> str:
+        """x [..., K] W^T -> [..., N], dense, W = `name`.weight [N, K]."""
+        return self.graph.node("MatMul", x, self._transposed(f"{name}.weight"))
+
+    def float32_linear(self, x: str, name: str) -> str:
+        """As `linear`, x float32 and computed in float32 whatever the weight is stored in."""
+        weight = self.graph.to_float32(self._transposed(f"{name}.weight"))
+        return self.graph.node("MatMul", x, weight)
+
+    def block_linear(self, x: str, name: str) -> str:
+        """As `linear`, in 4 bits when the bundle is q4."""
+        if self._options.weights != "q4":
+            return self.linear(x, name)
+        name += ".weight"
+        array = self._read(name)
+        try:
+            weight = quantise(array, self._options.block_size, self._options.symmetric)
+        except KleinbildError as error:
+            raise KleinbildError(f"{self._stage}: tensor {name!r}: {error}") from error
+        inputs = [
+            x,
+            self.graph.weight(f"{name}_Q4", weight.codes),
+            self.graph.weight(f"{name}_scales", weight.scales.reshape(-1)),
+        ]
+        if weight.zero_points is not None:
+            inputs.append(self.graph.weight(f"{name}_zero_points", weight.zero_points.reshape(-1)))
+        rows, columns = weight.shape
+        return self.graph.node(
+            "MatMulNBits",
+            *inputs,
+            domain=CONTRIB_DOMAIN,
+            K=columns,
+            N=rows,
+            bits=BITS,
+            block_size=weight.block_size,
+            accuracy_level=ACCURACY_LEVEL,
+        )
+
+    def rms_norm(self, x: str, name: str, eps: float) -> str:
+        """x / sqrt(mean(x^2) + eps) * weight over the last axis, float32; the weight is the vector `name`."""
+        g = self.graph
+        square = g.node("ReduceMean", g.node("Mul", x, x), g.integers([-1]), keepdims=1)
+        root = g.node("Sqrt", g.node("Add", square, g.scalar(eps)))
+        return g.node("Mul", g.node("Div", x, root), self.vector(name))
+
+    def silu(self, x: str) -> str:
+        """x * sigmoid(x)."""
+        return self.graph.node("Mul", x, self.graph.node("Sigmoid", x))
+
+    def rotate(self, first: str, second: str, cos: str, sin: str) -> tuple[str, str]:
+        """The pairs (first, second) turned by an angle, float32."""
+        g = self.graph
+        return (
+            g.node("Sub", g.node("Mul", first, cos), g.node("Mul", second, sin)),
+            g.node("Add", g.node("Mul", second, cos), g.node("Mul", first, sin)),
+        )
+
+    def attention(self, q: str, kt: str, v: str, head_dim: int, bias: str = "") -> str:
+        """softmax(q k^T / sqrt(head_dim) + bias) v -> [1, S, heads * head_dim] in the activations' type.
+
+        q float32 [1, S, heads, d]; kt float32 [1, heads, d, S]; v [1, heads, S, d] in the activations' type.
+        """
+        g = self.graph
+        # The scale is split over both factors and fixed (not computed in the graph): ONNX Runtime's WebGPU
+        # backend miscompiles the scalar chain that exporters emit.
+        scale = g.scalar(head_dim**-0.25)
+        q = g.node("Mul", g.node("Transpose", q, perm=[0, 2, 1, 3]), scale)
+        scores = g.node("MatMul", q, g.node("Mul", kt, scale))
+        if bias:
+            scores = g.node("Add", scores, bias)
+        weights = g.to_activation(g.node("Softmax", scores, axis=-1))
+        heads = g.node("Transpose", g.node("MatMul", weights, v), perm=[0, 2, 1, 3])
+        return g.reshape(heads, [0, 0, -1])
+
+    def _transposed(self, name: str) -> str:
+        """A linear [N, K] as the [K, N] that MatMul takes."""
+        return self.graph.weight(name, self._activation(name).T)
+
+    def _activation(self, name: str) -> npt.NDArray[Any]:
+        array = self._read(name)
+        if self.graph.activation == TensorProto.FLOAT16:
+            return _to_float16(array, self._stage, name)
+        return array
+
+    def _read(self, name: str) -> npt.NDArray[np.float32]:
+        return self._source.tensor(self._stage, name)
 
 
-def silu(g: GraphBuilder, x: str) -> str:
-    """x * sigmoid(x)."""
-    return g.op("Mul", x, g.op("Sigmoid", x))
-
-
-def rms_norm(g: GraphBuilder, x: str, weight: str, eps: float) -> str:
-    """x / sqrt(mean(x^2) + eps) * weight over the last axis; x and result float32, weight of dtype `real`."""
-    square = g.op("Pow", x, g.f32(2.0))
-    variance = g.op("ReduceMean", square, g.i64([-1]), keepdims=1)
-    root = g.op("Sqrt", g.op("Add", variance, g.f32(eps)))
-    return g.op("Mul", g.op("Div", x, root), to_f32(g, weight))
-
-
-def reshape(g: GraphBuilder, x: str, *dims: int) -> str:
-    """`x` in the shape `dims`: 0 keeps a size, -1 takes what is left."""
-    return g.op("Reshape", x, g.i64(dims))
-
-
-def split(g: GraphBuilder, x: str, sizes: list[int], axis: int = -1) -> list[str]:
-    """`x` cut into parts of `sizes` along `axis`."""
-    return g.op_multiple("Split", len(sizes), x, g.i64(sizes), axis=axis)
-
-
-def rows(g: GraphBuilder, x: str, start: int, stop: int = INT64_MAX) -> str:
-    """x[:, start:stop]."""
-    return g.op("Slice", x, g.i64([start]), g.i64([stop]), g.i64([1]))
-
-
-def attention(g: GraphBuilder, q: str, k: str, v: str, head_dim: int, bias: str | None = None) -> str:
-    """softmax(q k^T / sqrt(head_dim) + bias) v.
-
-    q [1, heads, Sq, head_dim], k [1, heads, Sk, head_dim] and bias are float32, v [1, heads, Sk, head_dim] of
-    dtype `real`; so is the result [1, Sq, heads*head_dim]. Each side of the product carries half of the
-    scale, one float32 scalar.
-    """
-    scale = g.f32(head_dim**-0.25)
-    kt = g.op("Transpose", k, perm=[0, 1, 3, 2])
-    scores = g.op("MatMul", g.op("Mul", q, scale), g.op("Mul", kt, scale))
-    if bias is not None:
-        scores = g.op("Add", scores, bias)
-    probabilities = to_real(g, g.op("Softmax", scores, axis=-1))
-    result = g.op("Transpose", g.op("MatMul", probabilities, v), perm=[0, 2, 1, 3])
-    return reshape(g, result, 0, 0, -1)
+def _to_float16(array: npt.NDArray[np.float32], stage: str, name: str) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):
+        rounded = array.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        raise KleinbildError(
+            f"{stage}: tensor {name!r} holds {np.abs(array).max():g}, which float16 cannot hold; "
+            "export with --weights f32"
+        )
+    return rounded

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
@@ -59,6 +60,11 @@ class Options:
     weights: Variant = "q4"
     block_size: int = 16
     symmetric: bool = False
+
+    @property
+    def activation(self) -> int:
+        """TensorProto's type of what enters a matmul."""
+        return TensorProto.FLOAT if self.weights == "f32" else TensorProto.FLOAT16
 
     def __post_init__(self) -> None:
         """Raises KleinbildError for a value that no bundle can have."""

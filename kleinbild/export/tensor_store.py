@@ -1,8 +1,8 @@
 """Where a graph's weights go: into shards beside the graph (external data), or into the graph itself.
 
-Each array is written as it is handed over, so that no more than one weight is in memory at a time. A shard holds
-whole tensors in the order of use and is at most SHARD_BYTES, as the published bundle's shards are: a browser can
-hold no larger ArrayBuffer.
+Each array is written as it is handed over, so that no more than one weight is in memory at a time. A shard
+holds whole tensors in the order of use and is at most SHARD_BYTES, as the published bundle's shards are: a
+browser can hold no larger ArrayBuffer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class InlineStore:
 
 
 class ShardStore:
-    """Appends to `<stem>-00001.onnx_data`, `-00002`, ... in `folder`; `names` lists the shards begun so far."""
+    """Appends to `<stem>-00001.onnx_data`, `-00002`, ... in `folder`; `names` lists the shards so far."""
 
     def __init__(self, folder: Path, stem: str, shard_bytes: int = SHARD_BYTES) -> None:
         self._folder = folder

@@ -1,8 +1,8 @@
-"""The text encoder's graph: the first layers of a Qwen3 decoder, tapped along the way.
+"""The text encoder's graph: input_ids, attention_mask -> ctx, the residual stream after each tapped layer.
 
-input_ids, attention_mask int64 [1, S] -> ctx [1, S, taps * hidden_size], the residual stream after each
-tapped layer side by side, without the final norm. S is the fixed length of the padded prompt. Arithmetic:
-transformers' Qwen3Model.
+Qwen3, as in transformers' Qwen3Model: RMSNorm before attention and before the MLP, RMSNorm of each query and
+key head before the rotary embedding in half layout, grouped key/value heads, causal mask and key mask. Layers
+after the last tap, the final norm and the output projection are not part of it.
 """
 
 from __future__ import annotations
@@ -12,102 +12,104 @@ from onnx import TensorProto
 
 from kleinbild.canonical import EMBEDDING
 from kleinbild.config import ModelConfig, TextEncoderConfig
-from kleinbild.export.graph import GraphBuilder
-from kleinbild.export.layers import as_real, attention, reshape, rms_norm, silu, split, to_f32, to_real
-from kleinbild.export.stage_weights import StageWeights
+from kleinbild.export.layers import Layers
+
+STAGE = "text_encoder"
+INPUTS = ("input_ids", "attention_mask")
+OUTPUTS = ("ctx",)
+FLOAT16_MAX = 65504.0
 
 
-def build_text_encoder(config: ModelConfig, weights: StageWeights) -> GraphBuilder:
-    """The graph of the text encoder; its weights are declared, not read."""
-    c, length = config.text_encoder, config.prompt.text_seq_len
-    g = GraphBuilder("text_encoder", weights.options.real)
-    ids = g.input("input_ids", np.int64, [1, length])
-    mask = g.input("attention_mask", np.int64, [1, length])
-    with g.scope("model"):
-        bias = _attention_bias(g, mask, length)
-        rotation = _rotation(g, c, length)
-        x = to_f32(g, g.op("Gather", weights.declare(g, EMBEDDING), ids))
+def build_text_encoder(layers: Layers, config: ModelConfig) -> None:
+    """Adds the whole graph: int64 [1, S] x2 -> ctx [1, S, taps * hidden_size], S = text_seq_len."""
+    _TextEncoder(layers, config.text_encoder, config.prompt.text_seq_len).build()
+
+
+class _TextEncoder:
+    def __init__(self, layers: Layers, config: TextEncoderConfig, length: int) -> None:
+        self.layers = layers
+        self.g = layers.graph
+        self.c = config
+        self.length = length
+
+    def build(self) -> None:
+        g, c = self.g, self.c
+        ids = g.input("input_ids", TensorProto.INT64, [1, self.length])
+        mask = g.input("attention_mask", TensorProto.INT64, [1, self.length])
+        x = g.to_float32(g.node("Gather", self.layers.dense(EMBEDDING), ids, axis=0))
+        with g.scope("rotary"):
+            self.cos, self.sin = self._rotary_table()
+        with g.scope("mask"):
+            self.bias = self._mask_bias(mask)
         taps = []
         for i in range(c.num_layers):
-            with g.scope(f"layers.{i}"):
-                x = _layer(g, c, weights, f"model.layers.{i}", x, bias, rotation)
+            name = f"model.layers.{i}"
+            with g.scope(f"{name}/self_attn"):
+                x = self._attention(name, x)
+            with g.scope(f"{name}/mlp"):
+                x = self._mlp(name, x)
             if i + 1 in c.tapped_layers:
                 taps.append(x)
-        ctx = as_real(g, g.op("Concat", *taps, axis=-1))
-    g.output(ctx, "ctx", g.real, [1, length, len(c.tapped_layers) * c.hidden_size])
-    return g
+        ctx = g.node("Concat", *taps, axis=-1)
+        if g.activation == TensorProto.FLOAT16:
+            # The tapped states are un-normed residuals: what float16 cannot hold saturates, not becomes inf.
+            ctx = g.node("Clip", ctx, g.scalar(-FLOAT16_MAX), g.scalar(FLOAT16_MAX))
+        g.output(
+            g.node("Cast", ctx, to=g.activation, output="ctx"),
+            g.activation,
+            [1, self.length, len(taps) * c.hidden_size],
+        )
 
+    def _rotary_table(self) -> tuple[str, str]:
+        """cos, sin float32 [S, 1, head_dim/2] of position * theta^(-2i/head_dim)."""
+        g, c = self.g, self.c
+        exponents = np.arange(0, c.head_dim, 2, dtype=np.float32) / np.float32(c.head_dim)
+        frequencies = (np.float32(1) / np.float32(c.rope_theta) ** exponents).astype(np.float32)
+        positions = np.arange(self.length, dtype=np.float32).reshape(self.length, 1, 1)
+        angles = g.node("Mul", g.constant(positions), g.constant(frequencies))
+        return g.node("Cos", angles), g.node("Sin", angles)
 
-def _attention_bias(g: GraphBuilder, mask: str, length: int) -> str:
-    """[1, 1, S, S]: 0 where key j <= query i is no padding, the lowest float32 elsewhere.
+    def _mask_bias(self, mask: str) -> str:
+        """float32 [1, 1, S, S]: 0 where key j <= query i is a real token, else float32's lowest number.
 
-    Not minus infinity: a row without any visible key must not become NaN.
-    """
-    keys, queries = g.i64(range(length)), g.op("Unsqueeze", g.i64(range(length)), g.i64([1]))
-    causal = g.op("LessOrEqual", keys, queries)
-    visible = g.op("Unsqueeze", g.op("Cast", mask, to=TensorProto.BOOL), g.i64([1, 2]))
-    allowed = g.op("And", causal, visible)
-    return g.op("Where", allowed, g.f32(0.0), g.f32(float(np.finfo(np.float32).min)))
+        Not minus infinity: a row that sees no key at all must not become NaN.
+        """
+        g, positions = self.g, np.arange(self.length)
+        causal = g.node("LessOrEqual", g.constant(positions), g.constant(positions.reshape(-1, 1)))
+        real = g.node("Cast", g.reshape(mask, [1, 1, 1, self.length]), to=TensorProto.BOOL)
+        lowest = float(np.finfo(np.float32).min)
+        return g.node("Where", g.node("And", causal, real), g.scalar(0.0), g.scalar(lowest))
 
+    def _attention(self, name: str, x: str) -> str:
+        """Attention half of a layer on the residual stream x float32 [1, S, hidden_size]."""
+        g, c, layers, attn = self.g, self.c, self.layers, f"{name}.self_attn"
+        h = g.to_activation(layers.rms_norm(x, f"{name}.input_layernorm.weight", c.rms_norm_eps))
+        q, k, v = (layers.block_linear(h, f"{attn}.{part}_proj") for part in "qkv")
+        q = self._head_norm_rotary(q, f"{attn}.q_norm.weight")
+        k = self._head_norm_rotary(k, f"{attn}.k_norm.weight")
+        kt = g.node("Transpose", k, perm=[0, 2, 3, 1])
+        v = g.node("Transpose", g.reshape(v, [0, 0, -1, c.head_dim]), perm=[0, 2, 1, 3])
+        if c.num_key_value_heads != c.num_attention_heads:
+            group = c.num_attention_heads // c.num_key_value_heads
+            shared = g.integers([head // group for head in range(c.num_attention_heads)])
+            kt, v = g.node("Gather", kt, shared, axis=1), g.node("Gather", v, shared, axis=1)
+        o = layers.block_linear(layers.attention(q, kt, v, c.head_dim, self.bias), f"{attn}.o_proj")
+        return g.node("Add", x, g.to_float32(o))
 
-def _rotation(g: GraphBuilder, c: TextEncoderConfig, length: int) -> tuple[str, str]:
-    """Cosines and sines [S, head_dim/2] of position * theta^(-2i/head_dim), for every head."""
-    exponents = np.arange(0, c.head_dim, 2, dtype=np.float32) / np.float32(c.head_dim)
-    frequencies = np.float32(1) / np.float32(c.rope_theta) ** exponents
-    positions = g.f32(np.arange(length, dtype=np.float32)[:, None])
-    angles = g.op("Mul", positions, g.f32(frequencies))
-    return g.op("Cos", angles), g.op("Sin", angles)
+    def _mlp(self, name: str, x: str) -> str:
+        """MLP half of a layer on the residual stream x."""
+        g, layers = self.g, self.layers
+        norm = layers.rms_norm(x, f"{name}.post_attention_layernorm.weight", self.c.rms_norm_eps)
+        h = g.to_activation(norm)
+        gate = layers.block_linear(h, f"{name}.mlp.gate_proj")
+        up = layers.block_linear(h, f"{name}.mlp.up_proj")
+        h = g.node("Mul", layers.silu(gate), up)
+        return g.node("Add", x, g.to_float32(layers.block_linear(h, f"{name}.mlp.down_proj")))
 
-
-def _rotate(g: GraphBuilder, x: str, rotation: tuple[str, str], head_dim: int) -> str:
-    """Rotary embedding of x [1, heads, S, head_dim], float32; pairs are (i, i + head_dim/2)."""
-    cos, sin = rotation
-    first, second = split(g, x, [head_dim // 2, head_dim // 2])
-    return g.op(
-        "Concat",
-        g.op("Sub", g.op("Mul", first, cos), g.op("Mul", second, sin)),
-        g.op("Add", g.op("Mul", second, cos), g.op("Mul", first, sin)),
-        axis=-1,
-    )
-
-
-def _layer(
-    g: GraphBuilder,
-    c: TextEncoderConfig,
-    weights: StageWeights,
-    name: str,
-    x: str,
-    bias: str,
-    rotation: tuple[str, str],
-) -> str:
-    """One decoder layer on the float32 residual stream x [1, S, hidden_size]."""
-
-    def linear(value: str, part: str) -> str:
-        return weights.matmul(g, value, f"{name}.{part}.weight", quantisable=True)
-
-    def norm(value: str, part: str) -> str:
-        return rms_norm(g, value, weights.declare(g, f"{name}.{part}.weight"), c.rms_norm_eps)
-
-    def heads(value: str, count: int) -> str:
-        return g.op("Transpose", reshape(g, value, 0, 0, count, c.head_dim), perm=[0, 2, 1, 3])
-
-    groups = c.num_attention_heads // c.num_key_value_heads
-
-    def repeat(value: str) -> str:
-        """Each key-value head once for every query head that reads it."""
-        if groups == 1:
-            return value
-        repeated = g.op("Expand", g.op("Unsqueeze", value, g.i64([2])), g.i64([1, 1, groups, 1, 1]))
-        return reshape(g, repeated, 0, c.num_attention_heads, -1, c.head_dim)
-
-    h = to_real(g, norm(x, "input_layernorm"))
-    q = heads(to_f32(g, linear(h, "self_attn.q_proj")), c.num_attention_heads)
-    k = heads(to_f32(g, linear(h, "self_attn.k_proj")), c.num_key_value_heads)
-    v = heads(linear(h, "self_attn.v_proj"), c.num_key_value_heads)
-    q = _rotate(g, norm(q, "self_attn.q_norm"), rotation, c.head_dim)
-    k = _rotate(g, norm(k, "self_attn.k_norm"), rotation, c.head_dim)
-    attended = attention(g, q, repeat(k), repeat(v), c.head_dim, bias)
-    x = g.op("Add", x, to_f32(g, linear(attended, "self_attn.o_proj")))
-    h = to_real(g, norm(x, "post_attention_layernorm"))
-    gated = g.op("Mul", silu(g, linear(h, "mlp.gate_proj")), linear(h, "mlp.up_proj"))
-    return g.op("Add", x, to_f32(g, linear(gated, "mlp.down_proj")))
+    def _head_norm_rotary(self, x: str, norm: str) -> str:
+        """x [1, S, heads * d] -> RMSNorm of each head, rotary embedding: float32 [1, S, heads, d]."""
+        g, c = self.g, self.c
+        heads = g.to_float32(g.reshape(x, [0, 0, -1, c.head_dim]))
+        normed = self.layers.rms_norm(heads, norm, c.rms_norm_eps)
+        first, second = g.split(normed, [c.head_dim // 2] * 2, axis=-1)
+        return g.node("Concat", *self.layers.rotate(first, second, self.cos, self.sin), axis=-1)

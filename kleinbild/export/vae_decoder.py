@@ -1,8 +1,8 @@
 """The VAE decoder as a chain of graphs: before the attention, one chunk of attention, four stages after it.
 
-The cuts and the names of the tensors at them are those of the published bundle (the reference decoder's own module
-paths): programs that run it hand tensors on by name. Attention is cut into chunks of query rows because the scores
-of a large picture would fill the memory at once. Weights stay inside the graphs.
+The cuts and the names of the tensors at them are those of the published bundle (the reference decoder's own
+module paths): programs that run it hand tensors on by name. Attention is cut into chunks of query rows
+because the scores of a large picture would fill the memory at once. Weights stay inside the graphs.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import TensorProto
 
 from kleinbild.config import VaeDecoderConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.export.layers import Layers
+from kleinbild.export.vae_layers import VaeLayers
 
 STAGE = "vae_decoder"
 PRE, CHUNK = "vae_decoder_pre", "vae_decoder_attn_chunk"
@@ -77,7 +77,7 @@ def vae_graphs(c: VaeDecoderConfig) -> list[VaeGraph]:
 
 
 def resnet_output(block: int, resnet: int) -> str:
-    """Name of the output of up_blocks.<block>.resnets.<resnet>: the reference decoder numbers repeated paths."""
+    """Output of up_blocks.<block>.resnets.<resnet>, named as the reference decoder numbers its paths."""
     suffix = f"_{block}" if block else ""
     return f"/decoder/block.{resnet}{suffix}/Add_output_0"
 
@@ -106,7 +106,7 @@ def _steps(c: VaeDecoderConfig) -> Iterator[_Step]:
 
 def _pre(layers: Layers, c: VaeDecoderConfig) -> None:
     """z [1, 4 * latent, H/16, W/16] -> residual [1, C, H/8, W/8], q [1, 1, T, C], kt [1, 1, C, T], v as q."""
-    g, vae = layers.graph, _VaeLayers(layers, c)
+    g, vae = layers.graph, VaeLayers(layers, c)
     width = c.block_out_channels[-1]
     packed = c.latent_channels * c.patch_size**2
     z = g.input("z", g.activation, [1, packed, *UNKNOWN])
@@ -120,10 +120,13 @@ def _pre(layers: Layers, c: VaeDecoderConfig) -> None:
         h = g.reshape(vae.group_norm(x, f"{name}.group_norm"), [1, width, -1])
         h = g.node("Transpose", h, perm=[0, 2, 1])
         q, k, v = (vae.linear(h, f"{name}.to_{part}") for part in "qkv")
-        scale = g.constant(np.array(width**-0.25, vae.dtype))
-        g.node("Mul", g.reshape(q, [1, 1, -1, width]), scale, output=QUERY)
+        # The scale of the scores, split over both factors; float16 has not got it exactly.
+        scale = g.scalar(width**-0.25)
+        q = g.node("Mul", g.to_float32(g.reshape(q, [1, 1, -1, width])), scale)
+        g.node("Cast", q, to=g.activation, output=QUERY)
         kt = g.node("Transpose", g.reshape(k, [1, 1, -1, width]), perm=[0, 1, 3, 2])
-        g.node("Mul", kt, scale, output=KEY)
+        kt = g.node("Mul", g.to_float32(kt), scale)
+        g.node("Cast", kt, to=g.activation, output=KEY)
         g.node("Reshape", v, g.integers([1, 1, -1, width]), output=VALUE)
     g.output(RESIDUAL, g.activation, [1, width, *UNKNOWN])
     g.output(QUERY, g.activation, [1, 1, "rows", width])
@@ -145,7 +148,7 @@ def _post_builder(
     c: VaeDecoderConfig, steps: list[_Step], inputs: tuple[str, ...], channels: int
 ) -> Callable[[Layers], None]:
     def build(layers: Layers) -> None:
-        g, vae = layers.graph, _VaeLayers(layers, c)
+        g, vae = layers.graph, VaeLayers(layers, c)
         x, before = g.input(inputs[0], g.activation, [1, channels, *UNKNOWN]), channels
         for step in steps:
             if step.kind == "attention_out":
@@ -158,69 +161,9 @@ def _post_builder(
                 x = g.node("Resize", x, "", scales, mode="nearest", **RESIZE)
                 x = vae.conv(x, step.name)
             else:
-                h = vae.silu(vae.group_norm(x, "decoder.conv_norm_out"))
+                h = layers.silu(vae.group_norm(x, "decoder.conv_norm_out"))
                 x = vae.conv(h, "decoder.conv_out", step.output)
             before = step.channels
         g.output(x, g.activation, [1, before, *(f"out_{size}" for size in UNKNOWN)])
 
     return build
-
-
-class _VaeLayers:
-    """The decoder's operators, all in the activations' type, as in the published bundle."""
-
-    def __init__(self, layers: Layers, config: VaeDecoderConfig) -> None:
-        self.layers = layers
-        self.g = layers.graph
-        self.c = config
-        self.dtype = np.float16 if self.g.activation == TensorProto.FLOAT16 else np.float32
-
-    def per_channel(self, name: str) -> str:
-        """The vector `name` as [1, C, 1, 1]."""
-        return self.layers.dense(name, (1, -1, 1, 1))
-
-    def conv(self, x: str, name: str, output: str = "") -> str:
-        """A convolution with bias that keeps height and width; its kernel is square, of odd size."""
-        g = self.g
-        with g.scope(name):
-            weight, bias = self.layers.dense(f"{name}.weight"), self.layers.dense(f"{name}.bias")
-            kernel = g.weight_shape(weight)[-1]
-            shape, pads = [kernel] * 2, [kernel // 2] * 4
-            return g.node("Conv", x, weight, bias, output=output, kernel_shape=shape, pads=pads)
-
-    def linear(self, x: str, name: str) -> str:
-        """x W^T + b."""
-        return self.g.node("Add", self.layers.linear(x, name), self.layers.dense(f"{name}.bias"))
-
-    def group_norm(self, x: str, name: str) -> str:
-        """GroupNorm with weights, as the instance norm of one long row a group."""
-        g, groups = self.g, self.c.norm_num_groups
-        with g.scope(name):
-            ones = g.constant(np.ones(groups, self.dtype))
-            zeros = g.constant(np.zeros(groups, self.dtype))
-            rows = g.reshape(x, [0, groups, -1])
-            rows = g.node("InstanceNormalization", rows, ones, zeros, epsilon=self.c.norm_eps)
-            h = g.node("Reshape", rows, g.node("Shape", x))
-            h = g.node("Mul", h, self.per_channel(f"{name}.weight"))
-            return g.node("Add", h, self.per_channel(f"{name}.bias"))
-
-    def silu(self, x: str) -> str:
-        """x * sigmoid(x)."""
-        return self.g.node("Mul", x, self.g.node("Sigmoid", x))
-
-    def resnet(self, x: str, name: str, channels_in: int, channels_out: int, output: str) -> str:
-        """shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x)))))."""
-        with self.g.scope(name):
-            h = self.conv(self.silu(self.group_norm(x, f"{name}.norm1")), f"{name}.conv1")
-            h = self.conv(self.silu(self.group_norm(h, f"{name}.norm2")), f"{name}.conv2")
-            if channels_in != channels_out:
-                x = self.conv(x, f"{name}.conv_shortcut")
-            return self.g.node("Add", x, h, output=output)
-
-    def attention_out(self, residual: str, attended: str, name: str, channels: int) -> str:
-        """residual + to_out(attended), attended [1, 1, T, C]."""
-        g = self.g
-        with g.scope(name):
-            h = self.linear(g.reshape(attended, [1, -1, channels]), f"{name}.to_out.0")
-            h = g.node("Reshape", g.node("Transpose", h, perm=[0, 2, 1]), g.node("Shape", residual))
-            return g.node("Add", residual, h)

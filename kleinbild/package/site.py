@@ -29,7 +29,6 @@ def build_site(
     with staged_folder(out) as root:
         work = root / ".work"
         bundle = open_source(source, work, options, log)
-        bundle.check()
         manifest = package_model(bundle, root, previous=out, log=log)
         build = write_shell(shell, root, manifest)
         if work.exists():

@@ -13,13 +13,13 @@ from kleinbild.bundle import Bundle
 from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
-from kleinbild.export import export_bundle
+from kleinbild.export import Variant, export_bundle
 from kleinbild.package.model import Log
 
 TINY = "tiny"
-DEFAULT_WEIGHTS = "q4"
-TINY_WEIGHTS = "f16"
-DEFAULT_BLOCK_SIZE = 32
+DEFAULT_WEIGHTS: Variant = "q4"
+TINY_WEIGHTS: Variant = "f16"
+DEFAULT_BLOCK_SIZE = 16
 CHECKPOINT_MARK = "model_index.json"
 BUNDLE_MARK = "flux2-config.json"
 
@@ -28,7 +28,7 @@ BUNDLE_MARK = "flux2-config.json"
 class ExportOptions:
     """How a checkpoint is exported; None where the user said nothing."""
 
-    weights: str | None = None
+    weights: Variant | None = None
     block_size: int | None = None
     symmetric: bool = False
 
@@ -92,7 +92,7 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
     if source == TINY:
         folder = work / "checkpoint"
         write_tiny_checkpoint(folder)
-        if options.weights is None and not options.given:
+        if not options.given:
             options = ExportOptions(TINY_WEIGHTS)
     kind = identify(folder)
     if kind == "site":

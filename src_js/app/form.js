@@ -85,6 +85,7 @@ export class Form {
     // The button in use disappears: hand its focus to the other one.
     const focused = document.activeElement === this.#make || document.activeElement === this.#cancel;
     this.#make.disabled = busy;
+    this.#label(busy);
     this.#cancel.hidden = !busy;
     if (focused && wasBusy !== busy) (busy ? this.#cancel : this.#make).focus({ preventScroll: true });
   }
@@ -92,11 +93,13 @@ export class Form {
   /** @param {number} bytes still to be downloaded before the first picture */
   setMissingBytes(bytes) {
     this.#missingBytes = bytes;
-    this.#make.textContent = bytes > 0 ? `Download ${formatBytes(bytes)} and make the picture` : "Make the picture";
+    this.#label(this.#make.disabled);
   }
 
-  get missingBytes() {
-    return this.#missingBytes;
+  /** @param {boolean} busy */
+  #label(busy) {
+    const first = this.#missingBytes > 0 ? `Download ${formatBytes(this.#missingBytes)} and start` : "Make the picture";
+    this.#make.textContent = busy ? "Making the picture" : first;
   }
 
   /** @returns {FieldValues} */

@@ -24,6 +24,7 @@ const CLOCK_MS = 100;
 export class Frame {
   #frame = element("frame", HTMLElement);
   #number = element("frame-number", HTMLElement);
+  #size = element("frame-size", HTMLElement);
   #title = element("progress-title", HTMLElement);
   #bar = element("progress-bar", HTMLProgressElement);
   #detail = element("progress-detail", HTMLElement);
@@ -40,6 +41,7 @@ export class Frame {
 
   /** @param {{ width: number, height: number }} size the frame takes this shape */
   setShape({ width, height }) {
+    this.#size.textContent = `${width} \u00d7 ${height}`;
     this.#frame.style.setProperty("--picture-width", String(width));
     this.#frame.style.setProperty("--picture-height", String(height));
   }

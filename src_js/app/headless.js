@@ -41,7 +41,11 @@ export async function runHeadless(token, { client, manifestUrl }) {
   addEventListener("error", onFault);
   addEventListener("unhandledrejection", onFault);
   client.onFailure = (error) => channel.sendError(error);
-  channel.onClosed = () => client.terminate();
+  channel.onClosed = () => {
+    client.terminate();
+    // Ends a headless browser whose server is gone; a tab that a person opened stays.
+    window.close();
+  };
   try {
     await serveJob(channel, client, manifestUrl);
   } catch (error) {
@@ -51,8 +55,6 @@ export async function runHeadless(token, { client, manifestUrl }) {
     removeEventListener("unhandledrejection", onFault);
     client.terminate();
     await channel.finish();
-    // Ends a headless browser whose server is gone; a tab opened by a person stays.
-    window.close();
   }
 }
 

@@ -1,41 +1,21 @@
-"""The page's pipeline on Dawn, driven from pytest: sites are packaged by build.py's own code, pictures made by Node."""
+"""The page's pipeline on Dawn, driven from pytest: Node makes the pictures."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from jobs import Arrays, Draw, Job
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "py"))
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Job:
-    """One picture: a packaged site, what to draw, and in which float type."""
-
-    site: Path
-    precision: str = "f32"
-    prompt: str = "a photo of a small ceramic robot on a wooden workbench"
-    width: int = 64
-    height: int = 64
-    seed: int = 0
-    steps: int = 4
-    latents: npt.NDArray[np.float32] | None = None
-
-
-Draw = Callable[[Sequence[Job]], list[Arrays]]
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +46,12 @@ def draw(dawn_environment: dict[str, str], tmp_path_factory: pytest.TempPathFact
             if job.latents is not None:
                 latents = str(out / "latents.f32")
                 Path(latents).write_bytes(np.ascontiguousarray(job.latents, "<f4").tobytes())
-            order = asdict(job) | {"site": str(job.site), "out": str(out), "latents": latents, "seed": str(job.seed)}
+            order = asdict(job) | {
+                "site": str(job.site),
+                "out": str(out),
+                "latents": latents,
+                "seed": str(job.seed),
+            }
             orders.append(order)
         (work / "jobs.json").write_text(json.dumps(orders))
         command = ["node", str(ROOT / "tests/js/support/generate.js"), str(work / "jobs.json")]

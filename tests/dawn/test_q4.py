@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoint_factory import make_checkpoint
-from conftest import Draw, Job
+from jobs import Draw, Job
 from onnx_oracle import run_pipeline
 from reference import off_by_more_than_one, relative_error
 
@@ -33,7 +33,9 @@ def test_page_equals_onnxruntime(tmp_path: Path, draw: Draw, block_size: int, sy
     export(checkpoint, bundle, options, log=lambda _: None)
     build_site(str(bundle), tmp_path / "dist", options=ExportOptions(), log=lambda _: None)
     latents = np.random.default_rng(block_size).standard_normal((128, HEIGHT // 16, WIDTH // 16), np.float32)
-    job = Job(tmp_path / "dist", prompt="a red circle", width=WIDTH, height=HEIGHT, steps=STEPS, latents=latents)
+    job = Job(
+        tmp_path / "dist", prompt="a red circle", width=WIDTH, height=HEIGHT, steps=STEPS, latents=latents
+    )
     [page] = draw([job])
     expected = run_pipeline(
         bundle, page["input_ids"], page["attention_mask"], latents, page["sigmas"], HEIGHT, WIDTH

@@ -1,9 +1,9 @@
 """Runs a bundle's graphs in onnxruntime on the CPU: what every other path is compared with.
 
-`run_pipeline` goes from token ids to the decoded picture and keeps every boundary. By default each graph is run as
-its float32 twin (same stored codes, scales and weights, float32 everywhere), because onnxruntime's CPU runs
-accuracy level 4 with 8-bit activations; `twin=False` runs the graphs as they are shipped. Only for small models:
-weights are held in memory.
+`run_pipeline` goes from token ids to the decoded picture and keeps every boundary. By default each graph is
+run as its float32 twin (same stored codes, scales and weights, float32 everywhere), because onnxruntime's
+CPU runs accuracy level 4 with 8-bit activations; `twin=False` runs the graphs as they are shipped. Only for
+small models: weights are held in memory.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def run_pipeline(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Every boundary of a whole run, float32.
 
-    input_ids, attention_mask int [512]; latents float32 [128, H/16, W/16]. Returns prompt_embeds [512, D], sigmas
-    [steps + 1], latents_0 .. latents_<steps - 1> [N, 128] (after each step), decoded [3, H, W] before clamping.
+    input_ids, attention_mask int [512]; latents float32 [128, H/16, W/16]. Returns prompt_embeds [512, D],
+    sigmas [steps + 1], latents_0 .. latents_<steps - 1> [N, 128] (after each step), decoded [3, H, W]
+    before clamping.
     """
     klein = load_klein_numpy()
     config = json.loads((bundle_folder / "flux2-config.json").read_text())

@@ -137,6 +137,15 @@ def test_packing_order() -> None:
 
 
 @SYMMETRIC
+def test_opposite_extremes_of_one_size(symmetric: bool) -> None:
+    weight = np.array([[1, -1, 0.5, 0] * 4, [-1, 1, -0.5, 0] * 4], np.float32)
+    ours = quantise(weight, 16, symmetric)
+    np.testing.assert_array_equal(ours.scales, onnxruntime_q4(weight, 16, symmetric, np.float16).scales)
+    if symmetric:
+        assert ours.scales.tolist() == [[0.125], [0.125]]  # the negative one is kept exactly
+
+
+@SYMMETRIC
 def test_blocks_of_zeros(symmetric: bool) -> None:
     q4 = quantise(np.zeros((3, 80), np.float32), 32, symmetric)
     np.testing.assert_array_equal(dequantise(q4), np.zeros((3, 80)))

@@ -110,7 +110,8 @@ def read_latents(path: Path, shape: tuple[int, int, int]) -> Latents:
     `shape` is what the model and the size ask for. Raises KleinbildError when the file holds anything else.
     """
     wanted = " or ".join(str(list(s)) for s in (shape, (1, *shape)))
-    limit = int(np.prod(shape)) * 4 + MAX_NPY_HEADER_BYTES + 16
+    # Room for float64, whose refusal below says more than "too large".
+    limit = int(np.prod(shape)) * 8 + MAX_NPY_HEADER_BYTES + 16
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

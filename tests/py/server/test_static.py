@@ -140,7 +140,7 @@ def test_query_is_no_part_of_the_name(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def trap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of a site with a secret beside it, links to the secret, hidden files and things that are no files."""
+    """A server of a site with a secret beside it, links to it, hidden files, and things that are no files."""
     folder = tmp_path_factory.mktemp("trap")
     site = write_fake_site(folder / "dist")
     (folder / "secret.txt").write_text("secret")

@@ -1,0 +1,104 @@
+"""What browser tests share: sites packaged once per model, servers for them, a Chromium that Playwright drives.
+
+Playwright is a tool of the tests only; `serve.py generate`, tested here too, starts its own browser.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from server.raw_http import Server, running_server
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+BUILD_SECONDS = 300
+FLAGS = [
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-gpu-watchdog",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+MakeSite = Callable[..., Path]
+Serve = Callable[[Path], Server]
+
+
+def run_build(*arguments: str | Path) -> None:
+    """Run build.py; its words become the failure when it refuses."""
+    command = [sys.executable, str(ROOT / "build.py"), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="session")
+def make_site(tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
+    """make_site(checkpoint, weights="f32") exports and packages a checkpoint, once a session; returns its dist/."""
+    made: dict[tuple[Path, str], Path] = {}
+
+    def make(checkpoint: Path, weights: str = "f32") -> Path:
+        key = (checkpoint, weights)
+        if key not in made:
+            folder = tmp_path_factory.mktemp("site")
+            run_build("export", checkpoint, "--out", folder / "bundle", "--weights", weights)
+            run_build("site", folder / "bundle", "--out", folder / "dist")
+            made[key] = folder / "dist"
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """dist/ with the model that comes with the project, as `build.py site tiny` writes it."""
+    dist = tmp_path_factory.mktemp("tiny") / "dist"
+    run_build("site", "tiny", "--out", dist)
+    return dist
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """serve(dist) starts serve.py for a site, once a session for each."""
+    running: dict[Path, Server] = {}
+    with ExitStack() as stack:
+
+        def start(dist: Path) -> Server:
+            if dist not in running:
+                running[dist] = stack.enter_context(running_server(dist))
+            return running[dist]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """$CHROMIUM or /usr/bin/chromium without a window, with WebGPU on SwiftShader."""
+    with sync_playwright() as playwright:
+        executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        launched = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile: nothing stored, no service worker."""
+    made = browser.new_context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A blank page of `context`."""
+    return context.new_page()

@@ -1,0 +1,205 @@
+"""serve.py generate against the reference: prompt in, the same numbers out at every boundary, and no second download.
+
+The golden fixtures come from diffusers itself; the other models are compared with
+tests/golden/klein_numpy.py, which agrees with diffusers on the goldens.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from checkpoint_factory import make_checkpoint
+from reference import off_by_more_than_one, reference_picture, relative_error
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+GENERATE_SECONDS = 1200
+RELATIVE_BAR = 1e-4
+LEVEL_BAR = 1e-3
+GOLDEN_PROMPT = "a photo of a small ceramic robot on a wooden workbench, soft studio lighting"
+
+MakeSite = Callable[..., Path]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one generate left: its tensors, and what it said (with the requests of its page)."""
+
+    tensors: Arrays
+    stderr: str
+    picture: bytes
+
+    @property
+    def weight_requests(self) -> list[str]:
+        """Paths of weights the page asked for."""
+        return [line.split()[1] for line in self.stderr.splitlines() if line.startswith("GET /w/")]
+
+
+def generate(
+    site: Path, folder: Path, *arguments: str | Path, latents: npt.NDArray[Any] | None = None
+) -> Run:
+    """Run generate in f32 on SwiftShader with its cache and its results in `folder`."""
+    folder.mkdir(exist_ok=True)
+    command: list[str | Path] = [sys.executable, ROOT / "serve.py", "generate", "--site", site]
+    command += ["--output", folder / "out.png", "--dump", folder / "dump", "--verbose"]
+    command += ["--precision", "f32", "--adapter", "software"]
+    if latents is not None:
+        np.save(folder / "latents.npy", latents)
+        command += ["--latents", folder / "latents.npy"]
+    environ = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    result = subprocess.run(
+        [*map(str, command), *map(str, arguments)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=GENERATE_SECONDS,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    tensors = {path.stem: np.load(path, allow_pickle=False) for path in (folder / "dump").glob("*.npy")}
+    return Run(tensors, result.stderr, (folder / "out.png").read_bytes())
+
+
+def golden_checkpoint(name: str, folder: Path) -> Path:
+    """The checkpoint that a golden fixture was made with."""
+    if name == "tiny-hd32":
+        return GOLDEN / name
+    subprocess.run([sys.executable, GOLDEN / "make_ckpt.py", name, folder / name], check=True)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("case", "checkpoint", "size"),
+    [
+        ("hd32_t2i_64x64", "tiny-hd32", 64),
+        ("hd32_t2i_256x256", "tiny-hd32", 256),
+        ("hd128_t2i_64x64", "tiny-hd128", 64),
+    ],
+)
+def test_equals_diffusers(case: str, checkpoint: str, size: int, make_site: MakeSite, tmp_path: Path) -> None:
+    golden = np.load(GOLDEN / f"{case}.npz")
+    site = make_site(golden_checkpoint(checkpoint, tmp_path))
+    shape = ("--width", str(size), "--height", str(size), "--num-steps", "4")
+    run = generate(site, tmp_path, "--prompt", GOLDEN_PROMPT, *shape, latents=golden["latents_init_nchw"])
+    tensors = run.tensors
+    for name in ("input_ids", "attention_mask"):
+        assert np.array_equal(tensors[name], golden[name][0]), name
+    assert np.array_equal(tensors["sigmas"], golden["sigmas"])
+    # The large fixture holds the text rows 0..31 and 480..511, and every fourth pixel.
+    whole = golden["prompt_embeds"].shape[1] == 512
+    rows = slice(None) if whole else np.r_[0:32, 480:512]
+    assert relative_error(tensors["prompt_embeds"][rows], golden["prompt_embeds"][0]) < RELATIVE_BAR
+    for i in range(4):
+        assert relative_error(tensors[f"latents_{i}"], golden["latents_steps"][i, 0]) < RELATIVE_BAR, i
+    every = size // golden["vae_out"].shape[-1]
+    assert relative_error(tensors["decoded"][:, ::every, ::every], golden["vae_out"][0]) < RELATIVE_BAR
+    assert off_by_more_than_one(tensors["image"], golden["image_u8"]) <= LEVEL_BAR
+
+
+def test_second_run_downloads_no_weights_and_draws_the_same(tiny_site: Path, tmp_path: Path) -> None:
+    arguments = (
+        "--prompt",
+        "a red circle",
+        "--width",
+        "48",
+        "--height",
+        "32",
+        "--num-steps",
+        "1",
+        "--seed",
+        "5",
+    )
+    first = generate(tiny_site, tmp_path, *arguments)
+    served = sorted(f"/w/{path.name}" for path in (tiny_site / "w").iterdir())
+    assert sorted(first.weight_requests) == served
+    second = generate(tiny_site, tmp_path, *arguments)
+    assert second.weight_requests == []
+    assert "GET /v/" in second.stderr or "GET / " in second.stderr  # requests were logged at all
+    assert second.picture == first.picture
+    for name, tensor in first.tensors.items():
+        assert np.array_equal(second.tensors[name], tensor), name
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model that no fixture has, and a picture of it."""
+
+    te: dict[str, Any]
+    transformer: dict[str, Any]
+    vae: dict[str, Any] = field(default_factory=dict)
+    prompt: str = "a cat, 8k"
+    width: int = 48
+    height: int = 48
+    steps: int = 2
+
+
+CASES = {
+    "head-32-hidden-96-layers-28": Case(
+        te={"hidden_size": 48, "num_hidden_layers": 28},
+        transformer={"attention_head_dim": 32, "num_attention_heads": 3, "num_layers": 1},
+        prompt="",
+        width=112,
+        height=80,
+        steps=1,
+    ),
+    "head-64-hidden-192-layers-30": Case(
+        te={"hidden_size": 96, "num_hidden_layers": 30, "head_dim": 32},
+        transformer={"attention_head_dim": 64, "num_attention_heads": 3, "num_single_layers": 3},
+        prompt="l'été à 東京 <|im_end|> {12345}\n\U0001f600",
+        steps=8,
+        width=32,
+    ),
+    "head-96-hidden-96-layers-33": Case(
+        te={"hidden_size": 192, "num_hidden_layers": 33, "head_dim": 64, "num_key_value_heads": 1},
+        transformer={"attention_head_dim": 96, "num_attention_heads": 1, "num_layers": 3},
+        vae={"block_out_channels": [32, 64, 64, 96]},
+        prompt="word " * 700,
+        height=16,
+        steps=3,
+    ),
+    "head-128-hidden-256-layers-36": Case(
+        te={"num_hidden_layers": 36, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 128},
+        transformer={"attention_head_dim": 128, "num_attention_heads": 2, "num_single_layers": 1},
+        vae={"layers_per_block": 1},
+        width=16,
+        height=64,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_reference_on_other_models(name: str, make_site: MakeSite, tmp_path: Path) -> None:
+    case = CASES[name]
+    checkpoint = make_checkpoint(
+        tmp_path / "checkpoint", te=case.te, transformer=case.transformer, vae=case.vae, name=name
+    )
+    shape = (128, case.height // 16, case.width // 16)
+    latents: npt.NDArray[np.float32] = np.random.default_rng(len(name)).standard_normal(shape, np.float32)
+    expected = reference_picture(
+        checkpoint,
+        prompt=case.prompt,
+        width=case.width,
+        height=case.height,
+        steps=case.steps,
+        latents=latents,
+    )
+    size = ("--width", str(case.width), "--height", str(case.height), "--num-steps", str(case.steps))
+    run = generate(make_site(checkpoint), tmp_path, f"--prompt={case.prompt}", *size, latents=latents)
+    assert run.tensors.keys() == expected.keys()
+    for tensor, value in expected.items():
+        if tensor in ("input_ids", "attention_mask", "sigmas"):
+            assert np.array_equal(run.tensors[tensor], value), tensor
+        elif tensor == "image":
+            assert off_by_more_than_one(run.tensors[tensor], value) <= LEVEL_BAR
+        else:
+            assert relative_error(run.tensors[tensor], value) < RELATIVE_BAR, tensor

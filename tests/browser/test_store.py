@@ -1,0 +1,141 @@
+"""The model on the device: downloaded once, whole or not at all, repaired when damaged, and enough for an offline visit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Browser, Page, Route, expect
+from visits import Visit, visit
+
+LIST_FILES = """async () => {
+  let folder = await navigator.storage.getDirectory();
+  for (const name of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(name);
+  const sizes = {};
+  for await (const [name, handle] of folder.entries()) sizes[name] = (await handle.getFile()).size;
+  return sizes;
+}"""
+WRITE_FILE = """async ([name, bytes]) => {
+  let folder = await navigator.storage.getDirectory();
+  for (const part of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(part, { create: true });
+  const writable = await (await folder.getFileHandle(name, { create: true })).createWritable();
+  await writable.write(new Uint8Array(bytes));
+  await writable.close();
+}"""
+
+
+def stored(page: Page) -> dict[str, int]:
+    """Bytes of every file in the store, by name."""
+    sizes: dict[str, int] = page.evaluate(LIST_FILES)
+    return sizes
+
+
+def last_shard(one: Visit) -> str:
+    return sorted(path for path in one.weight_paths if path.endswith(".bin"))[-1].removeprefix("w/")
+
+
+def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Route], None], list[str]]:
+    """A route that answers every request for the first shard it meets with `answer`; and that shard's address."""
+    chosen: list[str] = []
+
+    def handle(route: Route) -> None:
+        if not chosen:
+            chosen.append(route.request.url)
+        if route.request.url in chosen:
+            answer(route)
+        else:
+            route.continue_()
+
+    return handle, chosen
+
+
+def test_a_second_visit_fetches_no_weight_byte(browser: Browser, server: str) -> None:
+    with visit(browser, server) as one:
+        page = one.open()
+        one.load_model()
+        files = stored(page)
+        assert sorted(files) == sorted(path.removeprefix("w/") for path in one.weight_paths)
+        assert not any(name.endswith(".part") for name in files)
+        one.weight_paths.clear()
+        page.reload()
+        one.settle()
+        expect(page.locator("#make")).to_have_text("Make the picture")
+        one.load_model()
+        assert one.weight_paths == []
+
+
+def test_an_interrupted_download_continues(browser: Browser, server: str) -> None:
+    with visit(browser, server) as one:
+        page = one.open()
+        handle, chosen = failing_first_shard(lambda route: route.fulfill(status=404))
+        one.context.route("**/w/*.bin", handle)
+        one.small_picture()
+        expect(page.get_by_role("alert").locator("h2")).to_have_text("The download stopped")
+        kept = set(stored(page))
+        failed = chosen[0].rsplit("/", 1)[1]
+        assert failed not in kept
+        one.context.unroute("**/w/*.bin")
+        one.weight_paths.clear()
+        one.load_model()
+        fetched = {path.removeprefix("w/") for path in one.weight_paths}
+        assert failed in fetched
+        assert not fetched & kept
+        assert set(stored(page)) == fetched | kept
+
+
+def test_damaged_bytes_are_refused_by_name_and_never_kept(browser: Browser, server: str) -> None:
+    with visit(browser, server) as one:
+        page = one.open()
+
+        def spoil(route: Route) -> None:
+            body = bytearray(route.fetch().body())
+            body[0] ^= 1
+            route.fulfill(status=200, body=bytes(body))
+
+        handle, chosen = failing_first_shard(spoil)
+        one.context.route("**/w/*.bin", handle)
+        one.small_picture()
+        expect(page.get_by_role("alert").locator("h2")).to_have_text("A part of the model is damaged")
+        name = chosen[0].rsplit("/", 1)[1]
+        expect(page.get_by_role("alert")).to_contain_text(f"w/{name}")
+        assert name not in stored(page)
+        assert one.weight_paths.count(f"w/{name}") == 2
+
+
+def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, server: str) -> None:
+    with visit(browser, server) as one:
+        page = one.open()
+        one.load_model()
+        whole = stored(page)
+        name = last_shard(one)
+        page.goto("about:blank")
+        page.goto(one.url + "/app.webmanifest")
+        page.evaluate(WRITE_FILE, [name, whole[name] - 1])
+        page.evaluate(WRITE_FILE, ["0.bin.part", 10])
+        one.weight_paths.clear()
+        page = one.open()
+        assert "0.bin.part" not in stored(page)
+        expect(page.locator("#make")).to_contain_text("Download")
+        one.load_model()
+        assert one.weight_paths == [f"w/{name}"]
+        assert stored(page) == whole
+
+
+def test_an_offline_visit_works_and_stays_isolated(browser: Browser, server: str) -> None:
+    with visit(browser, server) as one:
+        page = one.open()
+        one.load_model()
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        one.context.set_offline(True)
+        page.reload()
+        one.settle()
+        assert page.evaluate("crossOriginIsolated") is True
+        assert page.evaluate("navigator.serviceWorker.controller !== null") is True
+        expect(page.locator("#make")).to_have_text("Make the picture")
+        one.load_model()
+        expect(page.locator("#failure")).to_be_hidden()
+        cached = page.evaluate(
+            "caches.keys().then((names) => Promise.all(names.map(async (name) =>"
+            " (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname)))).then((all) => all.flat())"
+        )
+        assert "/" in cached
+        assert not [path for path in cached if path.startswith("/w/")]

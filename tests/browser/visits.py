@@ -1,0 +1,87 @@
+"""A visit to the page as the browser tests see it: one context, everything it asked for, everything it complained of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+# SwiftShader compiles and computes on the CPU that runs everything else, too.
+PICTURE_TIMEOUT_MS = 600_000
+READY_TIMEOUT_MS = 120_000
+
+NOTE_VIOLATIONS = """
+  globalThis.violations = [];
+  addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective + " " + event.blockedURI));
+"""
+NO_WEBGPU = "delete Navigator.prototype.gpu;"
+NO_ADAPTER = "GPU.prototype.requestAdapter = async () => null;"
+
+
+@dataclass
+class Visit:
+    """An open page; `weight_paths` are the paths below /w/ that were asked for, `complaints` errors it logged."""
+
+    context: BrowserContext
+    page: Page
+    url: str
+    weight_paths: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self) -> Page:
+        """Loads the page and waits until it takes input or says why it does not."""
+        self.page.goto(self.url)
+        self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        self.page.wait_for_selector("#make:enabled, #failure:visible", timeout=READY_TIMEOUT_MS)
+
+    def small_picture(self) -> None:
+        """Asks for the smallest picture there is."""
+        self.page.fill("#prompt", "a red fox")
+        for name, value in (("width", "16"), ("height", "16"), ("steps", "1")):
+            self.page.fill(f"#{name}", value)
+        self.page.click("#make")
+
+    def load_model(self) -> None:
+        """Downloads the model and starts it, then cancels the picture that asked for it."""
+        self.small_picture()
+        self.page.wait_for_selector("#device:not(:empty)", state="attached", timeout=READY_TIMEOUT_MS)
+        self.page.keyboard.press("Escape")
+        self.settle()
+
+    def violations(self) -> list[str]:
+        """What the Content-Security-Policy blocked."""
+        found: list[str] = self.page.evaluate("globalThis.violations")
+        return found
+
+
+@contextmanager
+def visit(browser: Browser, url: str, *, script: str = "", **options: Any) -> Iterator[Visit]:
+    """A visit with an empty store, closed at the end; fails when the page broke its own security policy."""
+    context = browser.new_context(viewport=options.pop("viewport", DESKTOP), **options)
+    context.add_init_script(NOTE_VIOLATIONS + script)
+    page = context.new_page()
+    opened = Visit(context, page, url)
+    context.on("request", lambda request: _note_weight(opened, request.url))
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: opened.complaints.append(message.text) if message.type == "error" else None,
+    )
+    try:
+        yield opened
+        assert opened.violations() == []
+    finally:
+        context.close()
+
+
+def _note_weight(opened: Visit, url: str) -> None:
+    if "/w/" in url:
+        opened.weight_paths.append(url[url.index("/w/") + 1 :])

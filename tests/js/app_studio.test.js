@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Studio } from "../../src_js/app/studio.js";
+import { KleinbildError } from "../../src_js/errors.js";
+
+const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
+const INFO = /** @type {any} */ ({ model: "tiny" });
+
+/** A studio whose client follows `plan` and whose views write down what they are told. */
+function setUp() {
+  /** @type {string[]} */
+  const log = [];
+  const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
+  /** @type {{ start: Error[], generate: Error[], missing: number[] }} */
+  const plan = { start: [], generate: [], missing: [] };
+  const throwNext = (/** @type {Error[]} */ errors) => {
+    const error = errors.shift();
+    if (error) throw error;
+  };
+  const client = {
+    onFailure: /** @type {any} */ (undefined),
+    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
+    async start() {
+      log.push("start");
+      throwNext(plan.start);
+      return INFO;
+    },
+    async generate() {
+      log.push("generate");
+      throwNext(plan.generate);
+      return /** @type {any} */ ({ png: new ArrayBuffer(3) });
+    },
+    cancel: () => void log.push("client.cancel"),
+  };
+  const studio = new Studio(client, "/models/x.json", {
+    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissingBytes: (bytes) => void log.push(`missing ${bytes}`), showDefaults: note("defaults") },
+    frame: {
+      begin: note("begin"), showProgress: note("progress"), showPicture: note("picture"), showFailure: note("failure"),
+      showIdle: note("idle"), setShape() {}, bringIntoView() {}, elapsed: 0,
+    },
+    roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
+    showDevice: note("device"),
+    pictureUrl: () => "blob:1",
+    keepStorage: note("persist"),
+  });
+  return { studio, client, plan, log };
+}
+
+test("nothing is downloaded before the first picture; the bytes are told", async () => {
+  const { studio, plan, log } = setUp();
+  plan.missing.push(1234);
+  await studio.inspect();
+  assert.deepEqual(log, ["missing 1234", "defaults"]);
+});
+
+test("the first picture starts the model, the second does not", async () => {
+  const { studio, log } = setUp();
+  await studio.make(SETTINGS);
+  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0", "device", "generate", "add", "picture", "busy false"]);
+  log.length = 0;
+  await studio.make(SETTINGS);
+  assert.deepEqual(log, ["busy true", "begin", "generate", "add", "picture", "busy false"]);
+});
+
+test("a failed start is told and can be tried again", async () => {
+  const { studio, plan, log } = setUp();
+  plan.start.push(new KleinbildError("download-failed", "no connection"));
+  plan.missing.push(77);
+  await studio.make(SETTINGS);
+  assert.deepEqual(log.slice(-3), ["failure download-failed", "busy false", "missing 77"]);
+  log.length = 0;
+  await studio.make(SETTINGS);
+  assert.ok(log.includes("start") && log.includes("picture"));
+});
+
+test("a cancelled picture leaves the one before it", async () => {
+  const { studio, plan, log } = setUp();
+  plan.generate.push(new KleinbildError("cancelled", ""));
+  await studio.make(SETTINGS);
+  assert.ok(log.includes("idle"));
+  await studio.make(SETTINGS);
+  log.length = 0;
+  plan.generate.push(new KleinbildError("cancelled", ""));
+  await studio.make(SETTINGS);
+  assert.deepEqual(log, ["busy true", "begin", "generate", "picture", "busy false"]);
+});
+
+test("one picture at a time, and cancel only while one is made", async () => {
+  const { studio, log } = setUp();
+  studio.cancel();
+  const first = studio.make(SETTINGS);
+  const second = studio.make(SETTINGS);
+  studio.cancel();
+  await Promise.all([first, second]);
+  assert.equal(log.filter((entry) => entry === "generate").length, 1);
+  assert.equal(log.filter((entry) => entry === "client.cancel").length, 1);
+});
+
+test("any exception is told, and a device lost while idle too", async () => {
+  const { studio, client, plan, log } = setUp();
+  plan.generate.push(new TypeError("x"));
+  await studio.make(SETTINGS);
+  assert.ok(log.includes("failure internal"));
+  client.onFailure(new KleinbildError("device-lost", "gone"));
+  assert.equal(log.at(-1), "failure device-lost");
+});

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { adviceFor, platformOf } from "../../src_js/app/advice.js";
+import { checkScriptUrl } from "../../src_js/app/trusted_types.js";
+import { deviceText, formatBytes, formatDuration, stageDetail, stageTitle } from "../../src_js/app/wording.js";
+
+/** @type {import("../../src_js/errors.js").ErrorCode[]} */
+const CODES = ["no-webgpu", "no-adapter", "out-of-memory", "device-lost", "bad-manifest", "bad-shard", "download-failed",
+  "storage-full", "cancelled", "bad-input", "internal"];
+
+test("bytes and seconds", () => {
+  assert.deepEqual([0, 999, 1000, 25600, 5225022190, 2e13].map(formatBytes),
+    ["0 bytes", "999 bytes", "1.0 kB", "25.6 kB", "5.2 GB", "20000 GB"]);
+  assert.deepEqual([0.04, 3.45, 59.94, 60, 125.2].map(formatDuration), ["0.0 s", "3.5 s", "59.9 s", "1:00 min", "2:05 min"]);
+});
+
+test("every stage has a title; steps are counted from one and end at the last", () => {
+  const at = (/** @type {number} */ step) => stageTitle({ stage: "transformer", step, steps: 4, fraction: 0 });
+  assert.deepEqual([at(0), at(3), at(4)], ["Exposing, step 1 of 4", "Exposing, step 4 of 4", "Exposing, step 4 of 4"]);
+});
+
+test("a download says how much is left, and how long once that can be known", () => {
+  const progress = { stage: /** @type {const} */ ("download"), step: 0, steps: 2, fraction: 0, bytes: 1e9, totalBytes: 4e9 };
+  assert.equal(stageDetail(progress, 1), "1.0 GB of 4.0 GB");
+  assert.equal(stageDetail(progress, 60), "1.0 GB of 4.0 GB, about 3 min left");
+  assert.equal(stageDetail(progress, 10), "1.0 GB of 4.0 GB, less than a minute left");
+  assert.equal(stageDetail({ stage: "transformer", step: 1, steps: 4, fraction: 0.349 }, 9), "34 %");
+});
+
+test("the device line tells of software adapters, 32 bits and missing storage", () => {
+  const info = { vendor: "nvidia", architecture: "hopper", description: "", precision: /** @type {const} */ ("f16"),
+    fallback: false, limits: {}, model: "m", revision: "r", persistent: true };
+  assert.equal(deviceText(info), "Runs on nvidia hopper in 16-bit floating point.");
+  assert.match(deviceText({ ...info, precision: "f32" }), /no 16-bit arithmetic/);
+  assert.match(deviceText({ ...info, fallback: true }), /software adapter/);
+  assert.match(deviceText({ ...info, persistent: false }), /downloaded again/);
+});
+
+test("every code has words of its own on every platform", () => {
+  const platforms = /** @type {const} */ (["android", "ios", "linux", "mac", "windows", "other"]);
+  for (const platform of platforms) {
+    const titles = CODES.map((code) => adviceFor(code, platform).title);
+    assert.equal(new Set(titles).size, CODES.length);
+  }
+  assert.match(adviceFor("no-adapter", "linux").steps.join(" "), /--enable-unsafe-webgpu/);
+});
+
+test("platforms by user agent", () => {
+  const agents = {
+    "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0": "linux",
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) Chrome/156.0.0.0": "android",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64)": "windows",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)": "mac",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)": "ios",
+    "": "other",
+  };
+  for (const [agent, platform] of Object.entries(agents)) assert.equal(platformOf(agent), platform);
+});
+
+test("only this site's scripts become script addresses", () => {
+  const origin = "http://localhost:8080";
+  assert.equal(checkScriptUrl("/sw.js", origin), `${origin}/sw.js`);
+  const worker = `${origin}/v/0123456789ab/src_js/worker/main.js`;
+  assert.equal(checkScriptUrl(worker, origin), worker);
+  for (const url of ["https://example.org/sw.js", "data:text/javascript,1", "/w/abc.bin", "/v/x/src_js/../../evil.js",
+    "//example.org/sw.js", "/models/x.json"]) {
+    assert.throws(() => checkScriptUrl(url, origin), TypeError, url);
+  }
+});

@@ -1,0 +1,175 @@
+/**
+ * attention.wgsl and qk_norm_rope.wgsl against float64: head dimensions, grouped heads, masks, ragged lengths, both precisions.
+ *
+ * Tolerances. Scores, weights and sums are f32: a score s is off by a few 2^-24 |s|, its weight exp(s) by as much in relative terms,
+ * so 2e-6 for scores of a few units and 200 times 2^-23 = 2.4e-5, say 1e-4 at worst, for scores near 200. An f16 result is rounded
+ * once: rms at most 2.8e-4, any one value 4.9e-4 of itself.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { attention, qkNormRope } from "../../../src_js/engine/ops/attention.js";
+import { openEngine } from "../support/gpu.js";
+import { testRandom } from "../support/random.js";
+import { assertClose, at, attend, rms, rotate, rounded } from "../support/reference.js";
+import { execute, put, vector } from "../support/tensors.js";
+
+const random = testRandom("attention.test.js");
+const TOLERANCE = { f32: { rms: 5e-6 }, f16: { rms: 4e-4, most: 3e-3 } };
+
+/**
+ * @typedef {object} Case
+ * @property {number} queries
+ * @property {number} keys
+ * @property {number} headDim
+ * @property {number} heads
+ * @property {number} [kvHeads]
+ * @property {boolean} [causal]
+ */
+
+/** @type {Record<string, Case>} */
+const CASES = {
+  "head dimension 8": { queries: 33, keys: 40, headDim: 8, heads: 3 },
+  "head dimension 16, causal": { queries: 65, keys: 65, headDim: 16, heads: 2, causal: true },
+  "head dimension 24": { queries: 7, keys: 37, headDim: 24, heads: 2 },
+  "head dimension 32, whole tiles": { queries: 64, keys: 32, headDim: 32, heads: 2 },
+  "head dimension 64, grouped heads": { queries: 5, keys: 70, headDim: 64, heads: 6, kvHeads: 2 },
+  "head dimension 96": { queries: 3, keys: 35, headDim: 96, heads: 1 },
+  "head dimension 128, grouped heads, causal": { queries: 45, keys: 45, headDim: 128, heads: 4, kvHeads: 1, causal: true },
+  "head dimension 256": { queries: 2, keys: 33, headDim: 256, heads: 1 },
+  "head dimension 512": { queries: 34, keys: 31, headDim: 512, heads: 1 },
+  "one key": { queries: 35, keys: 1, headDim: 8, heads: 1 },
+  "one key, causal": { queries: 35, keys: 1, headDim: 16, heads: 1, causal: true },
+  "one query": { queries: 1, keys: 97, headDim: 16, heads: 2 },
+  "fewer keys than queries, causal": { queries: 80, keys: 39, headDim: 16, heads: 2, kvHeads: 1, causal: true },
+};
+
+for (const precision of /** @type {const} */ (["f32", "f16"])) {
+  describe(`attention, precision ${precision}`, () => {
+    /** @type {import("../../../src_js/engine/engine.js").Engine} */
+    let engine;
+    before(async () => {
+      engine = await openEngine(precision);
+    });
+    after(() => engine.destroy());
+
+    /**
+     * @param {string} name @param {Case} c
+     * @param {{sharp?: number, tolerance?: {rms: number, most?: number}}} [options] sharp: deviation of q and k
+     * @returns {Promise<number>} dispatches
+     */
+    async function check(name, { queries, keys, headDim, heads, kvHeads = heads, causal = false }, { sharp = 1, tolerance } = {}) {
+      const q = rounded(random.normals(queries * heads * headDim, sharp), precision);
+      const k = rounded(random.normals(keys * kvHeads * headDim, sharp), precision);
+      const v = rounded(random.normals(keys * kvHeads * headDim), precision);
+      const expected = attend(q, k, v, { queries, keys, heads, kvHeads, headDim, causal });
+      return execute(engine, (program) => {
+        const out = put(program, null, queries, heads * headDim, { offset: 8, stride: heads * headDim + 12 });
+        attention(
+          program,
+          put(program, q, queries, heads * headDim, { offset: 4, stride: heads * headDim + 8 }),
+          put(program, k, keys, kvHeads * headDim, { offset: 12, stride: kvHeads * headDim + 4 }),
+          put(program, v, keys, kvHeads * headDim),
+          out, { headDim, causal },
+        );
+        return out;
+      }, (values, program) => {
+        assertClose(values, expected, tolerance ?? TOLERANCE[precision], `${name}, ${precision}`);
+        return program.commands.length;
+      });
+    }
+
+    for (const [name, c] of Object.entries(CASES)) test(name, () => check(name, c).then(() => {}));
+
+    test("scores of hundreds", async () => {
+      // q and k of deviation 8: a score of 16 products over 4 has deviation 8 * 8 * sqrt(16) / 4 = 64, the largest some 200
+      const tolerance = precision === "f32" ? { rms: 1e-4 } : { rms: 5e-4, most: 4e-3 };
+      await check("sharp", { queries: 40, keys: 70, headDim: 16, heads: 2 }, { sharp: 8, tolerance });
+      await check("sharp, causal", { queries: 40, keys: 40, headDim: 16, heads: 2, causal: true }, { sharp: 8, tolerance });
+    });
+
+    test("a score far below all others, first or last", async () => {
+      for (const order of [[-4000, 4000], [4000, -4000]]) {
+        await execute(engine, (program) => {
+          const out = put(program, null, 1, 8);
+          const keys = Float64Array.from({ length: 64 * 8 }, (_, i) => (i % 8 ? 0 : at(order, Math.floor(i / 256))));
+          const values = Float64Array.from({ length: 64 * 8 }, (_, i) => at(order, Math.floor(i / 256)) + (i % 8));
+          attention(program, put(program, [1, 0, 0, 0, 0, 0, 0, 0], 1, 8), put(program, keys, 64, 8), put(program, rounded(values, precision), 64, 8), out, { headDim: 8 });
+          return out;
+        }, (values) => assertClose(values, rounded([0, 1, 2, 3, 4, 5, 6, 7].map((i) => 4000 + i), precision), TOLERANCE[precision], "ladder"));
+      }
+    });
+
+    test("queries are cut into dispatches of at most maxDispatchFlops", async () => {
+      const most = engine.maxDispatchFlops;
+      engine.maxDispatchFlops = 1;
+      try {
+        const commands = await check("sliced", { queries: 130, keys: 130, headDim: 16, heads: 2, causal: true });
+        assert.ok(commands >= 2, `${commands} dispatches of 130 queries`);
+      } finally {
+        engine.maxDispatchFlops = most;
+      }
+    });
+
+    test("q, k and v as views of one buffer", async () => {
+      const [rows, headDim, heads] = [37, 16, 2];
+      const width = headDim * heads;
+      const qkv = rounded(random.normals(rows * 3 * width), precision);
+      const part = (/** @type {number} */ which) =>
+        Float64Array.from({ length: rows * width }, (_, i) => at(qkv, Math.floor(i / width) * 3 * width + which * width + (i % width)));
+      const expected = attend(part(0), part(1), part(2), { queries: rows, keys: rows, heads, kvHeads: heads, headDim, causal: false });
+      await execute(engine, (program) => {
+        const all = put(program, qkv, rows, 3 * width);
+        const out = put(program, null, rows, width);
+        attention(program, all.columnRange(0, width), all.columnRange(width, width), all.columnRange(2 * width, width), out, { headDim });
+        return out;
+      }, (values) => assertClose(values, expected, TOLERANCE[precision], "fused"));
+    });
+
+    test("shapes that do not fit are refused", () => {
+      const program = engine.program("refused");
+      const x = put(program, null, 4, 48);
+      const out = put(program, null, 4, 48);
+      assert.throws(() => attention(program, x, x, x, out, { headDim: 20 }), RangeError, "48 / 20");
+      assert.throws(() => attention(program, x, x, x, out, { headDim: 12 }), RangeError, "not a multiple of 8");
+      assert.throws(() => attention(program, x, x.columnRange(0, 32), x.columnRange(0, 32), out, { headDim: 16 }), RangeError);
+      assert.throws(() => attention(program, x, x, x.rowRange(0, 3), out, { headDim: 16 }), RangeError);
+      program.destroy();
+    });
+
+    for (const layout of /** @type {const} */ (["half", "interleaved"])) {
+      for (const [rows, heads, headDim] of /** @type {const} */ ([[1, 1, 8], [5, 3, 32], [3, 2, 24], [4, 2, 128]])) {
+        test(`qk_norm_rope, ${layout}, ${heads} heads of ${headDim}`, async () => {
+          const [eps, begin] = [1e-6, 3];
+          const x = rounded(random.normals(rows * heads * headDim, 3), precision);
+          const weight = rounded(random.normals(headDim, 0.5, 1), "f32");
+          const angles = random.normals(rows * (headDim / 2), 2);
+          const table = Float64Array.from({ length: (begin + rows) * headDim }, (_, i) => {
+            const angle = i < begin * headDim ? 0.5 : at(angles, (i - begin * headDim) >> 1);
+            return Math.fround(i % 2 ? Math.sin(angle) : Math.cos(angle));
+          });
+          const expected = rotate(rms(x, weight, eps), angles, { headDim, heads, layout });
+          await execute(engine, (program) => {
+            const view = put(program, x, rows, heads * headDim, { offset: 5, stride: heads * headDim + 3 });
+            const turns = put(program, table, begin + rows, headDim, { dtype: "f32" });
+            qkNormRope(program, view, vector(program, weight), turns, { headDim, eps, layout, positionBegin: begin });
+            return view;
+          }, (values) => assertClose(values, expected, TOLERANCE[precision], `qk_norm_rope ${layout} ${headDim}`));
+        });
+      }
+    }
+
+    test("qk_norm_rope: eps counts where x is small, and a zero head stays zero", async () => {
+      const headDim = 16;
+      const x = rounded([...random.normals(headDim, 1e-3), ...new Float64Array(headDim)], precision);
+      const weight = new Float64Array(headDim).fill(2);
+      const expected = rotate(rms(x, weight, 1e-6), new Float64Array(headDim), { headDim, heads: 1, layout: "half" });
+      await execute(engine, (program) => {
+        const view = put(program, x, 2, headDim);
+        const table = put(program, Float64Array.from({ length: 2 * headDim }, (_, i) => 1 - (i % 2)), 2, headDim, { dtype: "f32" });
+        qkNormRope(program, view, vector(program, weight), table, { headDim, eps: 1e-6, layout: "half" });
+        return view;
+      }, (values) => assertClose(values, expected, TOLERANCE[precision], "eps"));
+    });
+  });
+}

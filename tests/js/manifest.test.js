@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FIELDS, parseManifest, requiredFiles } from "../../src_js/manifest.js";
+import { partBytes } from "../../src_js/manifest_checks.js";
+import { smallManifest } from "./manifest_fixture.js";
+
+test("a valid manifest is read as it is", () => {
+  assert.deepEqual(parseManifest(smallManifest()), smallManifest());
+});
+
+test("the result is a copy that holds known fields only", () => {
+  const json = smallManifest();
+  const manifest = parseManifest(json);
+  json.tensors[0].parts[0].offset = 999;
+  assert.equal(manifest.tensors[0]?.parts[0]?.offset, 0);
+});
+
+test("required files are the tokenizer and each shard once", () => {
+  const json = smallManifest();
+  json.shards[2] = { ...json.shards[1] };
+  const manifest = parseManifest(json);
+  assert.deepEqual(requiredFiles(manifest).map((file) => file.bytes), [4000, 1024, 1280, 256, 512]);
+});
+
+test("part sizes follow the layout", () => {
+  const q4 = { kind: /** @type {const} */ ("linear"), shape: [7, 33], format: /** @type {const} */ ("q4"), block_size: 16 };
+  // 3 blocks a row: 24 bytes of codes, 4 scales of 2 bytes, 8 nibbles of zero points.
+  assert.equal(partBytes({ ...q4, zero_points: false }, 7), 256 + 7 * 8);
+  assert.equal(partBytes({ ...q4, zero_points: true }, 7), 256 + 256 + 7 * 4);
+  assert.equal(partBytes({ ...q4, zero_points: true }, 3), 256 + 256 + 3 * 4);
+  const conv = { kind: /** @type {const} */ ("conv"), shape: [2, 3, 1, 1], format: /** @type {const} */ ("f16") };
+  assert.equal(partBytes({ ...conv, block_size: 0, zero_points: false }, 2), 2 * 8 * 2);
+});
+
+/** @type {[string, (manifest: any) => void, RegExp][]} */
+const SPOILT = [
+  ["another schema", (m) => (m.schema = 2), /manifest\.schema/],
+  ["a missing field", (m) => delete m.revision, /manifest\.revision: missing/],
+  ["an unknown field", (m) => (m.extra = 1), /manifest\.extra: unknown/],
+  ["a __proto__ field", (m) => Object.defineProperty(m, "__proto__", { value: 1, enumerable: true }), /__proto__: unknown/],
+  ["an id with a path", (m) => (m.id = "../x"), /manifest\.id/],
+  ["a notice without end", (m) => (m.notice = "x".repeat(5000)), /manifest\.notice/],
+  ["a list for an object", (m) => (m.config = []), /manifest\.config: expected an object/],
+  ["a layer count that would hang the page", (m) => (m.config.transformer.num_layers = 1e9), /transformer\.num_layers/],
+  ["a fraction of a layer", (m) => (m.config.transformer.num_layers = 1.5), /transformer\.num_layers/],
+  ["a number as text", (m) => (m.config.text_encoder.head_dim = "16"), /text_encoder\.head_dim/],
+  ["an epsilon of zero", (m) => (m.config.vae_decoder.norm_eps = 0), /vae_decoder\.norm_eps/],
+  ["layers past the last tap", (m) => (m.config.text_encoder.num_layers = 4), /text_encoder\.num_layers/],
+  ["a prompt width that does not fit", (m) => (m.config.transformer.joint_attention_dim = 95), /joint_attention_dim/],
+  ["rope axes that do not sum up", (m) => (m.config.transformer.axes_dims_rope = [4, 4, 4, 6]), /axes_dims_rope/],
+  ["groups that do not divide", (m) => (m.config.vae_decoder.norm_num_groups = 3), /norm_num_groups/],
+  ["a default size off the grid", (m) => (m.config.default_width = 250), /default_width/],
+  ["a path out of w/", (m) => (m.shards[0].path = "w/../secret.bin"), /shards\[0\]\.path/],
+  ["an absolute address", (m) => (m.shards[0].path = "https://example.org/x.bin"), /shards\[0\]\.path/],
+  ["a path of another digest", (m) => (m.shards[0].sha256 = "f".repeat(64)), /shards\[0\]\.path/],
+  ["a digest in capitals", (m) => (m.tokenizer.sha256 = "A".repeat(64)), /tokenizer\.sha256/],
+  ["a shard above 64 MiB", (m) => (m.shards[0].bytes = 64 * 2 ** 20 + 256), /shards\[0\]\.bytes/],
+  ["a shard of odd size", (m) => (m.shards[0].bytes = 1000), /shards\[0\]\.bytes/],
+  ["two sizes for one digest", (m) => (m.shards[2] = { ...m.shards[1], bytes: 768 }), /shards\[2\]\.bytes: two sizes/],
+  ["a stage twice", (m) => (m.stages[1].name = "text_encoder"), /stages\[1\]\.name/],
+  ["a stage too few", (m) => m.stages.pop(), /manifest\.stages/],
+  ["a shard that is not there", (m) => (m.stages[0].shards = [9]), /stages\[0\]\.shards\[0\]/],
+  ["a shard of no stage", (m) => (m.stages[1].shards = [1]), /shards\[2\]: belongs to no stage/],
+  ["a tensor twice", (m) => (m.tensors[1].name = m.tensors[0].name), /tensors\[1\]\.name/],
+  ["a name with a slash", (m) => (m.tensors[0].name = "a/b"), /tensors\[0\]\.name/],
+  ["a vector in f16", (m) => (m.tensors[1].format = "f16"), /tensors\[1\]\.format/],
+  ["a rank that does not fit", (m) => (m.tensors[0].shape = [10, 4, 10]), /tensors\[0\]\.shape/],
+  ["a block size of nothing", (m) => (m.tensors[0].block_size = 0), /tensors\[0\]\.block_size/],
+  ["a block size on a dense tensor", (m) => (m.tensors[3].block_size = 16), /tensors\[3\]\.block_size/],
+  ["zero points on a dense tensor", (m) => (m.tensors[3].zero_points = true), /tensors\[3\]\.zero_points/],
+  ["an embedding among the stages", (m) => (m.tensors[2].stage = "text_encoder"), /tensors\[2\]\.stage/],
+  ["a part in another stage's shard", (m) => (m.tensors[0].parts[0].shard = 3), /parts\[0\]\.shard/],
+  ["an offset off the grid", (m) => (m.tensors[1].parts[0].offset = 700), /parts\[0\]\.offset/],
+  ["a negative offset", (m) => (m.tensors[1].parts[0].offset = -256), /parts\[0\]\.offset/],
+  ["a part past the shard's end", (m) => (m.tensors[1].parts[0].offset = 1024), /past the end/],
+  ["a length that is not its rows'", (m) => (m.tensors[0].parts[0].length = 551), /tensors\[0\]\.parts\[0\]\.length/],
+  ["a gap between parts", (m) => (m.tensors[2].parts[1].row_start = 201), /parts\[1\]\.row_start/],
+  ["rows that are missing", (m) => m.tensors[2].parts.pop(), /cover 200 of 300 rows/],
+  ["a vector in two parts", (m) => m.tensors[1].parts.push(m.tensors[1].parts[0]), /tensors\[1\]\.parts/],
+];
+
+for (const [name, spoil, message] of SPOILT) {
+  test(`refuses ${name}`, () => {
+    const json = smallManifest();
+    spoil(json);
+    assert.throws(() => parseManifest(json), { name: "KleinbildError", code: "bad-manifest", message });
+  });
+}
+
+for (const json of [null, 3, "x", [], undefined]) {
+  test(`refuses ${JSON.stringify(json)}`, () => {
+    assert.throws(() => parseManifest(json), { code: "bad-manifest" });
+  });
+}
+
+test("field lists are those of the fixture", () => {
+  const json = smallManifest();
+  assert.deepEqual(Object.keys(json).sort(), [...FIELDS.Manifest].sort());
+  assert.deepEqual(Object.keys(json.tensors[0]).sort(), [...FIELDS.Tensor].sort());
+});

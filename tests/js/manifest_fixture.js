@@ -1,0 +1,63 @@
+/**
+ * A small valid manifest: every kind and format of tensor once, sizes as the packager would write them.
+ */
+
+const digest = (/** @type {string} */ digit) => digit.repeat(64);
+
+/** @returns {any} a fresh copy, to be spoilt by a test */
+export function smallManifest() {
+  const part = (/** @type {number} */ shard, /** @type {number} */ rows, /** @type {number} */ length, offset = 0, start = 0) => (
+    { shard, row_start: start, row_count: rows, offset, length });
+  return {
+    schema: 1,
+    id: "tiny-q4-00000000",
+    name: "Tiny",
+    revision: digest("0"),
+    notice: "",
+    weights: "q4",
+    config: {
+      text_encoder: {
+        vocab_size: 300, hidden_size: 32, intermediate_size: 64, num_layers: 3, num_attention_heads: 4,
+        num_key_value_heads: 2, head_dim: 16, rms_norm_eps: 1e-6, rope_theta: 1e6, tapped_layers: [1, 2, 3],
+      },
+      transformer: {
+        in_channels: 128, out_channels: 128, hidden_size: 64, num_layers: 1, num_single_layers: 2,
+        num_attention_heads: 4, attention_head_dim: 16, joint_attention_dim: 96, mlp_hidden_size: 192,
+        timestep_channels: 32, axes_dims_rope: [4, 4, 4, 4], rope_theta: 2000, eps: 1e-6,
+      },
+      vae_decoder: {
+        latent_channels: 32, out_channels: 3, block_out_channels: [8, 16], layers_per_block: 1, norm_num_groups: 4,
+        norm_eps: 1e-6, patch_size: 2, batch_norm_eps: 1e-4,
+      },
+      scheduler: { num_train_timesteps: 1000 },
+      prompt: { text_seq_len: 512, template_prefix: "<|im_start|>", template_suffix: "" },
+      default_width: 256,
+      default_height: 256,
+      default_steps: 4,
+    },
+    tokenizer: { path: `w/${digest("a")}.json`, sha256: digest("a"), bytes: 4000 },
+    stages: [
+      { name: "text_encoder", shards: [0] },
+      { name: "embedding", shards: [1, 2] },
+      { name: "transformer", shards: [3] },
+      { name: "vae_decoder", shards: [4] },
+    ],
+    tensors: [
+      // q4, 10 x 40, blocks of 16: 3 blocks a row; codes 10*24 -> 256, scales 10*4*2 -> 256, zero points 10*4.
+      { name: "model.layers.0.self_attn.q_proj.weight", stage: "text_encoder", kind: "linear", shape: [10, 40],
+        format: "q4", block_size: 16, zero_points: true, parts: [part(0, 10, 552)] },
+      { name: "model.norm.weight", stage: "text_encoder", kind: "vector", shape: [32], format: "f32", block_size: 0,
+        zero_points: false, parts: [part(0, 32, 128, 768)] },
+      { name: "model.embed_tokens.weight", stage: "embedding", kind: "embedding", shape: [300, 3], format: "f16",
+        block_size: 0, zero_points: false, parts: [part(1, 200, 1200), part(2, 100, 600, 0, 200)] },
+      // f16, K = 9: rows padded to 16 elements.
+      { name: "x_embedder.weight", stage: "transformer", kind: "linear", shape: [4, 9], format: "f16", block_size: 0,
+        zero_points: false, parts: [part(3, 4, 128)] },
+      // 3x3 convolution of 2 channels: K = 18, padded to 24.
+      { name: "decoder.conv_in.weight", stage: "vae_decoder", kind: "conv", shape: [5, 2, 3, 3], format: "f32",
+        block_size: 0, zero_points: false, parts: [part(4, 5, 480)] },
+    ],
+    shards: [["1", 1024], ["2", 1280], ["3", 768], ["4", 256], ["5", 512]].map(([digit, bytes]) => (
+      { path: `w/${digest(String(digit))}.bin`, sha256: digest(String(digit)), bytes })),
+  };
+}

@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ShardStore } from "../../src_js/storage/shard_store.js";
+import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./storage_fakes.js";
+
+const FILES = [0, 1, 2, 3, 4, 5].map((seed) => makeFile(seed));
+const REFS = FILES.map(({ file }) => file);
+const FIRST = /** @type {typeof FILES[0]} */ (FILES[0]);
+const NAME = `${FIRST.file.sha256}.bin`;
+
+async function setUp() {
+  const server = new FakeServer(FILES);
+  const layer = new SmallLayer();
+  /** @type {number[]} */
+  const waits = [];
+  const wait = async (/** @type {number} */ milliseconds) => void waits.push(milliseconds);
+  const store = await ShardStore.open({ baseUrl: BASE_URL, fetch: server.fetch, layer, wait });
+  return { server, layer, waits, store };
+}
+
+test("installs every file, reads it back, and asks for nothing a second time", async () => {
+  const { server, store } = await setUp();
+  assert.deepEqual(await store.missing(REFS), REFS);
+  await store.install(REFS, {});
+  assert.deepEqual(await store.missing(REFS), []);
+  const target = new Uint8Array(10);
+  await store.read(FIRST.file.sha256, 500, target);
+  assert.deepEqual(target, FIRST.data.slice(500, 510));
+  assert.equal(server.requests.length, REFS.length);
+  await store.install(REFS, {});
+  assert.equal(server.requests.length, REFS.length);
+});
+
+test("at most three files are in flight", async () => {
+  const { server, store } = await setUp();
+  await store.install(REFS, {});
+  assert.equal(server.mostInFlight, 3);
+});
+
+test("progress never decreases and ends at the total", async () => {
+  const { server, store } = await setUp();
+  server.answers.set(FIRST.file.path, ["cut", "down", 503]);
+  /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+  const seen = [];
+  await store.install(REFS, { onProgress: (progress) => seen.push(progress) });
+  const bytes = seen.map((progress) => progress.bytes);
+  assert.deepEqual(bytes, [...bytes].sort((a, b) => a - b));
+  assert.deepEqual(seen.at(-1), { bytes: 6000, totalBytes: 6000, files: 6, totalFiles: 6 });
+});
+
+test("a wrong digest is fetched once more, past the HTTP cache", async () => {
+  const { server, store } = await setUp();
+  server.answers.set(FIRST.file.path, [new Uint8Array(1000)]);
+  await store.install([FIRST.file], {});
+  assert.deepEqual(server.requests.map(({ cache }) => cache), [undefined, "reload"]);
+  assert.deepEqual(await store.missing([FIRST.file]), []);
+});
+
+test("a wrong digest twice is refused by name and not kept", async () => {
+  const { server, store, layer } = await setUp();
+  server.answers.set(FIRST.file.path, [new Uint8Array(1000), new Uint8Array(1000)]);
+  const failure = { code: "bad-shard", message: new RegExp(FIRST.file.path) };
+  await assert.rejects(store.install([FIRST.file], {}), failure);
+  assert.equal(layer.files.size, 0);
+  assert.equal(server.requests.length, 2);
+});
+
+test("a broken connection is retried with growing pauses, then given up", async () => {
+  const { server, store, waits } = await setUp();
+  server.answers.set(FIRST.file.path, ["down", "cut", 503, 429]);
+  await store.install([FIRST.file], {});
+  assert.deepEqual(waits, [500, 1500, 4000, 10000]);
+  const again = await setUp();
+  again.server.answers.set(FIRST.file.path, ["down", "down", "down", "down", "down"]);
+  await assert.rejects(again.store.install([FIRST.file], {}), { code: "download-failed", message: /5 times/ });
+  assert.equal(again.server.requests.length, 5);
+});
+
+test("an answer that will not change is not retried", async () => {
+  for (const answer of [404, 403, new Uint8Array(1001)]) {
+    const { server, store } = await setUp();
+    server.answers.set(FIRST.file.path, [answer]);
+    await assert.rejects(store.install([FIRST.file], {}), { code: "download-failed" });
+    assert.equal(server.requests.length, 1);
+  }
+});
+
+test("an interrupted install continues with what is missing", async () => {
+  const { server, store } = await setUp();
+  const last = /** @type {typeof FILES[0]} */ (FILES[5]);
+  server.answers.set(last.file.path, [404]);
+  await assert.rejects(store.install(REFS, {}), { code: "download-failed" });
+  const missing = await store.missing(REFS);
+  // The first three were whole before the last was asked for; its neighbours may have been stopped by its failure.
+  assert.ok(missing.includes(last.file) && missing.length <= 3, `${missing.length} are missing`);
+  server.requests.length = 0;
+  await store.install(REFS, {});
+  assert.deepEqual(server.requests.map(({ path }) => path).sort(), missing.map(({ path }) => path).sort());
+});
+
+test("cancelling ends the requests and keeps what was complete", async () => {
+  const { server, store, layer } = await setUp();
+  for (const { path } of REFS.slice(1)) server.answers.set(path, ["hang"]);
+  const abort = new AbortController();
+  const installing = store.install(REFS, { signal: abort.signal, onProgress: ({ files }) => files === 1 && abort.abort() });
+  await assert.rejects(installing, { code: "cancelled" });
+  assert.deepEqual([...layer.files.keys()], [NAME]);
+  assert.equal(server.inFlight, 0);
+  await assert.rejects(store.install(REFS, { signal: abort.signal }), { code: "cancelled" });
+});
+
+test("a file of the wrong size counts as missing and is replaced", async () => {
+  const { store, layer } = await setUp();
+  layer.files.set(NAME, new Uint8Array(999));
+  assert.deepEqual(await store.missing([FIRST.file]), [FIRST.file]);
+  await store.install([FIRST.file], {});
+  assert.equal(layer.files.get(NAME)?.length, 1000);
+});
+
+test("full storage is told, after files of other builds made room in vain", async () => {
+  const { store, layer } = await setUp();
+  layer.files.set("other.bin", new Uint8Array(500));
+  layer.capacity = 1000;
+  await assert.rejects(store.install(REFS.slice(0, 2), {}), { code: "storage-full" });
+  assert.equal(layer.files.has("other.bin"), false);
+  assert.equal(layer.files.size, 1);
+});
+
+test("files of other builds make room", async () => {
+  const { store, layer } = await setUp();
+  layer.files.set("other.bin", new Uint8Array(500));
+  layer.capacity = 1000;
+  await store.install([FIRST.file], {});
+  assert.deepEqual([...layer.files.keys()], [NAME]);
+});
+
+test("opening removes what interrupted writes left", async () => {
+  const { layer } = await setUp();
+  assert.equal(layer.partsRemoved, 1);
+});
+
+test("a read past the end, or of a file that is not there, is a bad shard", async () => {
+  const { store } = await setUp();
+  await store.install([FIRST.file], {});
+  await assert.rejects(store.read(FIRST.file.sha256, 995, new Uint8Array(10)), { code: "bad-shard", message: /5 of 10 bytes/ });
+  await assert.rejects(store.read("f".repeat(64), 0, new Uint8Array(1)), { code: "bad-shard" });
+});
+
+test("JSON is read by its reference, and anything else is refused", async () => {
+  const { store, layer } = await setUp();
+  const file = { path: `w/${"a".repeat(64)}.json`, sha256: "a".repeat(64), bytes: 7 };
+  layer.files.set(`${"a".repeat(64)}.json`, new TextEncoder().encode('{"a":1}'));
+  assert.deepEqual(await store.readJson(file), { a: 1 });
+  layer.files.set(`${"b".repeat(64)}.json`, new TextEncoder().encode("{nothing"));
+  const broken = { ...file, path: `w/${"b".repeat(64)}.json`, sha256: "b".repeat(64), bytes: 8 };
+  await assert.rejects(store.readJson(broken), { code: "bad-shard" });
+});

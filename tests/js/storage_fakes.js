@@ -1,0 +1,78 @@
+/**
+ * A server of files and a place for them, both in memory and both able to fail on demand.
+ */
+
+import { createHash } from "node:crypto";
+import { KleinbildError } from "../../src_js/errors.js";
+import { MemoryLayer } from "../../src_js/storage/memory.js";
+
+export const BASE_URL = "http://localhost/";
+
+/** @param {number} seed @param {number} [bytes] @returns {{ file: import("../../src_js/manifest.js").FileRef, data: Uint8Array<ArrayBuffer> }} */
+export function makeFile(seed, bytes = 1000) {
+  const data = Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed * 7) & 255);
+  const sha256 = createHash("sha256").update(data).digest("hex");
+  return { file: { path: `w/${sha256}.bin`, sha256, bytes }, data };
+}
+
+/** An answer to one request: bytes, a status, or "cut" (half the bytes), "down" (no connection), "hang" (never). */
+/** @typedef {Uint8Array<ArrayBuffer> | number | "cut" | "down" | "hang"} Answer */
+
+export class FakeServer {
+  /** @type {{ path: string, cache: RequestCache | undefined }[]} */
+  requests = [];
+  /** @type {Map<string, Answer[]>} answers before the file itself, by path */
+  answers = new Map();
+  inFlight = 0;
+  mostInFlight = 0;
+
+  /** @param {{ file: import("../../src_js/manifest.js").FileRef, data: Uint8Array<ArrayBuffer> }[]} files */
+  constructor(files) {
+    this.files = new Map(files.map(({ file, data }) => [file.path, data]));
+  }
+
+  /** @type {typeof fetch} */
+  fetch = async (input, init) => {
+    const path = String(input).slice(BASE_URL.length);
+    this.requests.push({ path, cache: init?.cache });
+    const answer = this.answers.get(path)?.shift() ?? this.files.get(path) ?? 404;
+    this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return await respond(answer, init?.signal ?? undefined, this.files.get(path));
+    } finally {
+      this.inFlight -= 1;
+    }
+  };
+}
+
+/** @param {Answer} answer @param {AbortSignal | undefined} signal @param {Uint8Array<ArrayBuffer> | undefined} whole */
+async function respond(answer, signal, whole) {
+  if (answer === "down") throw new TypeError("Failed to fetch");
+  if (answer === "hang") {
+    return new Promise((/** @type {(value: Response) => void} */ _, reject) => {
+      signal?.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+    });
+  }
+  if (typeof answer === "number") return new Response("", { status: answer });
+  const data = answer === "cut" ? whole?.subarray(0, whole.length / 2) : answer;
+  return new Response(data);
+}
+
+/** A file layer whose writes can run out of room. */
+export class SmallLayer extends MemoryLayer {
+  capacity = Infinity;
+  partsRemoved = 0;
+
+  /** @override @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
+  async write(name, bytes) {
+    const used = [...this.files.values()].reduce((sum, file) => sum + file.length, 0);
+    if (used + bytes.length > this.capacity) throw new KleinbildError("storage-full", "The storage is full.");
+    await super.write(name, bytes);
+  }
+
+  /** @override */
+  async removeParts() {
+    this.partsRemoved += 1;
+  }
+}

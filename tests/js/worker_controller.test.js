@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KleinbildError, throwIfCancelled } from "../../src_js/errors.js";
+import { Controller, pngText } from "../../src_js/worker/controller.js";
+
+const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
+/** @type {import("../../src_js/protocol.js").StartMessage} */
+const START = { type: "start", manifestUrl: "/models/x.json", precision: "auto" };
+const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
+
+/** @param {number} job @returns {import("../../src_js/protocol.js").GenerateMessage} */
+const generate = (job, settings = SETTINGS, trace = false) => ({ type: "generate", job, settings, trace });
+
+/** A controller whose model is a fake; `plan` scripts what goes wrong. */
+function setUp() {
+  /** @type {any[]} */
+  const posted = [];
+  /** @type {{ loads: number, destroyed: number, openFailures: Error[], failures: Error[], lose: ((error: KleinbildError) => void) | undefined }} */
+  const plan = { loads: 0, destroyed: 0, openFailures: [], failures: [], lose: undefined };
+  const shared = new Float32Array([1, 2, 3, 4]);
+  const generator = {
+    async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace }) {
+      for (let step = 0; step < settings.steps; step++) {
+        await tick();
+        throwIfCancelled(signal);
+        onProgress({ stage: "transformer", step, steps: settings.steps, fraction: step / settings.steps });
+      }
+      const failure = plan.failures.shift();
+      if (failure) throw failure;
+      onTrace?.("latents_0", { dtype: "float32", shape: [2], data: shared.subarray(1, 3) });
+      return { width: settings.width, height: settings.height, rgba: new Uint8ClampedArray(4), seconds: { transformer: 1 } };
+    },
+  };
+  const controller = new Controller(/** @type {any} */ ({
+    post: (/** @type {any} */ message, /** @type {any[]} */ transfer) => posted.push({ ...message, transferred: transfer.length }),
+    async openModel() {
+      const failure = plan.openFailures.shift();
+      if (failure) throw failure;
+      return {};
+    },
+    inspectModel: async () => ({ totalBytes: 10, missingBytes: 4 }),
+    async loadModel(/** @type {any} */ _, /** @type {any} */ { signal, onProgress, onLost }) {
+      plan.loads += 1;
+      plan.lose = onLost;
+      onProgress({ stage: "download", step: 0, steps: 1, fraction: 0.5 });
+      await tick();
+      throwIfCancelled(signal);
+      return { generator, info: { model: "tiny" }, destroy: () => (plan.destroyed += 1) };
+    },
+    encodePng: async (/** @type {any} */ { text }) => new TextEncoder().encode(JSON.stringify(text)).subarray(1),
+  }));
+  return { controller, posted, plan, shared };
+}
+
+test("inspect answers without loading anything", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle({ type: "inspect", manifestUrl: "/models/x.json" });
+  assert.deepEqual(posted, [{ type: "inspected", info: { totalBytes: 10, missingBytes: 4 }, transferred: 0 }]);
+  assert.equal(plan.loads, 0);
+});
+
+test("start, then a picture with progress, a trace and a result", async () => {
+  const { controller, posted, shared } = setUp();
+  await controller.handle(START);
+  assert.deepEqual(posted.map(({ type, job }) => [type, job]), [["progress", null], ["ready", undefined]]);
+  posted.length = 0;
+  await controller.handle(generate(7, SETTINGS, true));
+  assert.deepEqual(posted.map(({ type, job }) => [type, job]), [["progress", 7], ["progress", 7], ["trace", 7], ["result", 7]]);
+  const [, , trace, result] = posted;
+  assert.deepEqual([...trace.data], [2, 3]);
+  // What travels is a copy of the piece, not the pipeline's own buffer.
+  assert.notEqual(trace.data.buffer, shared.buffer);
+  assert.equal(trace.data.buffer.byteLength, 8);
+  // The encoder returned a view one byte into its buffer: only the view's bytes may travel.
+  const text = new TextDecoder().decode(result.png);
+  assert.ok(text.startsWith('"Software"'), text);
+  assert.equal(result.transferred, 1);
+});
+
+test("a picture before the start, and bad settings, are refused", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(generate(1));
+  await controller.handle(START);
+  await controller.handle(generate(2, { ...SETTINGS, width: 33 }));
+  assert.deepEqual(posted.filter(({ type }) => type === "error").map(({ job, code }) => [job, code]), [[1, "bad-input"], [2, "bad-input"]]);
+  assert.equal(plan.destroyed, 0);
+});
+
+test("one job at a time", async () => {
+  const { controller, posted } = setUp();
+  await controller.handle(START);
+  await Promise.all([controller.handle(generate(1)), controller.handle(generate(2))]);
+  assert.deepEqual(posted.filter(({ type }) => type === "error").map(({ job, code }) => [job, code]), [[2, "bad-input"]]);
+  assert.equal(posted.at(-1).type, "result");
+});
+
+test("cancel ends the picture it names and no other, and keeps the model", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  const making = controller.handle(generate(3));
+  await controller.handle({ type: "cancel", job: 2 });
+  await controller.handle({ type: "cancel", job: 3 });
+  await making;
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code], [3, "cancelled"]);
+  await controller.handle(generate(4));
+  assert.equal(posted.at(-1).type, "result");
+  assert.equal(plan.loads, 1);
+});
+
+test("cancel with no job ends the start", async () => {
+  const { controller, posted } = setUp();
+  const starting = controller.handle(START);
+  await controller.handle({ type: "cancel", job: null });
+  await starting;
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code], [null, "cancelled"]);
+});
+
+test("after a failure the next picture starts on a fresh device", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.failures.push(new KleinbildError("device-lost", "gone"));
+  await controller.handle(generate(1));
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code, plan.destroyed], [1, "device-lost", 1]);
+  posted.length = 0;
+  await controller.handle(generate(2));
+  assert.equal(plan.loads, 2);
+  assert.equal(posted.at(-1).type, "result");
+  const fractions = posted.filter(({ type }) => type === "progress").map(({ fraction }) => fraction);
+  assert.deepEqual(fractions, [...fractions].sort((a, b) => a - b));
+});
+
+test("a device lost while nothing runs is told without a job", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.lose?.(new KleinbildError("device-lost", "gone"));
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code, plan.destroyed], [null, "device-lost", 1]);
+  await controller.handle(generate(1));
+  assert.equal(posted.at(-1).type, "result");
+});
+
+test("any other exception arrives as internal, and a failed manifest is fetched again", async () => {
+  const { controller, posted, plan } = setUp();
+  plan.openFailures.push(new TypeError("x is undefined"));
+  await controller.handle(START);
+  assert.deepEqual([posted.at(-1).code, posted.at(-1).message], ["internal", "TypeError: x is undefined"]);
+  await controller.handle(START);
+  assert.equal(posted.at(-1).type, "ready");
+});
+
+test("the PNG carries the settings in the form that image tools read", () => {
+  assert.deepEqual(pngText(SETTINGS, "klein-4b-q4"), {
+    Software: "Kleinbild",
+    parameters: "a fox\nSteps: 2, Seed: 5, Size: 32x16, Model: klein-4b-q4",
+  });
+  assert.match(/** @type {string} */ (pngText({ ...SETTINGS, latents: new Float32Array(256) }, "m")["parameters"]), /Latents: given/);
+});

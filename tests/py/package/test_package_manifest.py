@@ -1,0 +1,142 @@
+"""The manifest: what is written is what is read, and every lie in it is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from package_doubles import model_double
+
+from kleinbild import config as config_module
+from kleinbild.checkpoint.tiny import write_tiny_checkpoint
+from kleinbild.errors import KleinbildError
+from kleinbild.package import manifest as manifest_module
+from kleinbild.package.manifest import Manifest, manifest_from_json, manifest_text
+from kleinbild.package.manifest_checks import check_manifest
+from kleinbild.package.model import package_model
+
+PROJECT = Path(__file__).resolve().parents[3]
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = tmp_path_factory.mktemp("manifest")
+    write_tiny_checkpoint(folder / "checkpoint")
+    double = model_double(folder / "checkpoint")
+    return package_model(double, folder / "site", previous=None, log=lambda _: None, shard_bytes=98304)
+
+
+def test_reading_gives_what_was_written(manifest: Manifest) -> None:
+    text = manifest_text(manifest)
+    assert manifest_from_json(json.loads(text)) == manifest
+    assert text == manifest_text(manifest_from_json(json.loads(text)))
+    check_manifest(manifest, "manifest")
+
+
+def test_id_and_revision_follow_from_the_content(manifest: Manifest) -> None:
+    assert manifest.id == f"tiny-flux-2-klein-q4-{manifest.revision[:8]}"
+    assert re.fullmatch("[0-9a-f]{64}", manifest.revision)
+
+
+def test_a_model_without_latin_letters_has_an_id(tmp_path: Path, manifest: Manifest) -> None:
+    given = {f.name: getattr(manifest, f.name) for f in fields(manifest)}
+    for field in ("schema", "id", "revision"):
+        del given[field]
+    renamed = manifest_module.new_manifest(**{**given, "name": "模型"})
+    assert renamed.id.startswith("model-q4-")
+    assert renamed.revision != manifest.revision
+
+
+def test_fields_are_those_of_the_page() -> None:
+    """src_js/manifest.js lists its typedefs: every one that is a dataclass here has the same properties."""
+    text = (PROJECT / "src_js" / "manifest.js").read_text(encoding="utf-8")
+    classes = {
+        name: value
+        for module in (config_module, manifest_module)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and hasattr(value, "__dataclass_fields__")
+    }
+    assert len(classes) == 12
+    for name, class_ in classes.items():
+        same = "FileRef" if f"@typedef {{FileRef}} {name} " in text else name
+        block = re.search(rf"@typedef {{object}} {same}\b(.*?)(?:@typedef|\*/)", text, re.DOTALL)
+        assert block, f"src_js/manifest.js has no typedef {name}"
+        properties = re.findall(r"@property {.*?} (\w+)", block[1])
+        assert properties == [field.name for field in fields(class_)], name
+
+
+def _tensor(value: dict[str, Any], kind: str, format_: str = "") -> Any:
+    """The first tensor of a kind (and format, if given)."""
+    return next(t for t in value["tensors"] if t["kind"] == kind and format_ in ("", t["format"]))
+
+
+TYPE_LIES: list[tuple[Change, str]] = [
+    (lambda m: m.pop("notice"), "field 'notice' is missing"),
+    (lambda m: m.update(extra=1), "unknown field 'extra'"),
+    (lambda m: m.update(schema=2), "schema is 2; this version reads schema 1"),
+    (lambda m: m.update(name=5), "name: expected str, found 5"),
+    (lambda m: m.update(shards={}), "shards: expected a list"),
+    (lambda m: m["shards"][0].update(bytes=True), r"shards\[0\].bytes: expected int, found True"),
+    (lambda m: m["tensors"][0].update(zero_points=0), r"tensors\[0\].zero_points: expected bool, found 0"),
+    (lambda m: m["tensors"].append(None), "expected an object, found None"),
+    (lambda m: m["config"]["transformer"].pop("eps"), "config.transformer: field 'eps' is missing"),
+]
+LIES: list[tuple[Change, str]] = [
+    (lambda m: m.update(id="../x"), "is no model id"),
+    (lambda m: m.update(notice="x" * 2001), "notice is longer than 2000"),
+    (lambda m: m.update(name="a\x00b"), "name is longer than 200 characters or not printable"),
+    (lambda m: m.update(revision="1"), "revision '1' is no SHA-256"),
+    (lambda m: m.update(weights="q8"), "weights 'q8' is none of"),
+    (lambda m: m["config"]["text_encoder"].update(num_layers=10**9), "num_layers is 1000000000"),
+    (lambda m: m["config"]["transformer"].update(hidden_size=0), "hidden_size is 0"),
+    (lambda m: m["config"]["transformer"].update(eps=-1.0), r"eps is -1\.0"),
+    (lambda m: m["config"]["vae_decoder"].update(block_out_channels=[]), "block_out_channels has 0 values"),
+    (lambda m: m["config"]["transformer"].update(hidden_size=128), "the model's config asks for"),
+    (lambda m: m["shards"][1].update(path="../../etc/passwd"), r"shards\[1\].path"),
+    (lambda m: m["shards"][1].update(sha256="0" * 64), "is not w/<its sha256>.bin"),
+    (lambda m: m["tokenizer"].update(path="w/x.json"), "tokenizer.path"),
+    (lambda m: m["shards"][0].update(bytes=1 << 40), r"shards\[0\].bytes is"),
+    (lambda m: m["shards"][0].update(bytes=100), "is no multiple of 256"),
+    (lambda m: m["stages"].pop(), "stages are not text_encoder, embedding"),
+    (lambda m: m["stages"].reverse(), "stages are not text_encoder, embedding"),
+    (lambda m: m["stages"][0]["shards"].append(0), "every shard exactly once"),
+    (lambda m: m["tensors"].pop(), "tensor 'decoder.conv_out.bias' of the vae_decoder is missing"),
+    (lambda m: m["tensors"].append(m["tensors"][0]), "is listed twice"),
+    (lambda m: m["tensors"][0].update(name="x"), "tensor 'x' is listed twice or does not belong"),
+    (lambda m: _tensor(m, "vector").update(format="f16"), "which no vector has"),
+    (lambda m: _tensor(m, "linear", "q4").update(block_size=24), "block size or zero points"),
+    (lambda m: _tensor(m, "linear", "f16").update(zero_points=True), "block size or zero points"),
+    (lambda m: _tensor(m, "linear", "q4").update(zero_points=True), "its rows take"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(row_start=1), "a part at row 1; expected row 0"),
+    (lambda m: _tensor(m, "embedding")["parts"].pop(), "rows"),
+    (lambda m: _tensor(m, "vector")["parts"].clear(), "of 0 parts; expected one"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(shard=-1), "lies in shard -1"),
+    (lambda m: _tensor(m, "embedding")["parts"][0].update(shard=0), "which its stage does not list"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(offset=16), "offset 16, no multiple"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(offset=-256), "offset -256, no multiple"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(offset=1 << 30), "reaches past the end"),
+    (lambda m: _tensor(m, "linear")["parts"][0].update(offset=m["shards"][0]["bytes"] - 256), "past the end"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), TYPE_LIES)
+def test_wrong_fields_are_named(manifest: Manifest, change: Change, message: str) -> None:
+    value = json.loads(manifest_text(manifest))
+    change(value)
+    with pytest.raises(KleinbildError, match=message):
+        manifest_from_json(value)
+
+
+@pytest.mark.parametrize(("change", "message"), LIES)
+def test_contradictions_are_named(manifest: Manifest, change: Change, message: str) -> None:
+    value = json.loads(manifest_text(manifest))
+    change(value)
+    lying = manifest_from_json(value)
+    with pytest.raises(KleinbildError, match=message):
+        check_manifest(lying, "models/x.json")

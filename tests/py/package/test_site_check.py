@@ -1,0 +1,221 @@
+"""`check` on sites: a whole one is called whole, and every kind of damage is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from package_doubles import model_double
+
+from kleinbild.checkpoint.tiny import write_tiny_checkpoint
+from kleinbild.package.model import package_model
+from kleinbild.package.output import staged_folder
+from kleinbild.package.report import Report, size_text
+from kleinbild.package.site_check import check_site
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site whose shell is three words; nothing here looks into the shell."""
+    folder = tmp_path_factory.mktemp("site_check")
+    write_tiny_checkpoint(folder / "checkpoint")
+    with staged_folder(folder / "dist") as root:
+        package_model(model_double(folder / "checkpoint"), root, previous=None, log=lambda _: None)
+        for name in ("index.html", "sw.js", "app.webmanifest"):
+            (root / name).write_text("x")
+    return folder / "dist"
+
+
+@pytest.fixture
+def site(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "dist"))
+
+
+def problems(site: Path) -> list[str]:
+    report = Report()
+    check_site(site, report)
+    return report.problems
+
+
+def manifest_path(site: Path) -> Path:
+    (path,) = (site / "models").iterdir()
+    return path
+
+
+def shard(site: Path, stage: str) -> Path:
+    manifest = json.loads(manifest_path(site).read_text())
+    (indices,) = (entry["shards"] for entry in manifest["stages"] if entry["name"] == stage)
+    return site / str(manifest["shards"][indices[0]]["path"])
+
+
+def reseal(site: Path) -> None:
+    """Writes SHA256SUMS anew, as somebody would who changes a site on purpose."""
+    paths = sorted(p for p in site.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
+    lines = [
+        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(site).as_posix()}\n" for p in paths
+    ]
+    (site / "SHA256SUMS").write_text("".join(lines))
+
+
+def change_manifest(site: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = manifest_path(site)
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    reseal(site)
+
+
+def test_a_whole_site(site: Path) -> None:
+    report = Report()
+    check_site(site, report)
+    assert report.problems == []
+    assert report.lines[0] == f"model {manifest_path(site).stem}: Tiny FLUX.2 Klein, q4 weights"
+    assert [line.split(":")[0] for line in report.lines[1:]] == [
+        "  text_encoder",
+        "  embedding",
+        "  transformer",
+        "  vae_decoder",
+    ]
+    assert report.lines[2] == "  embedding: 1 tensors in 1 shards, 131.1 KB"
+
+
+def test_a_flipped_bit_is_found(site: Path) -> None:
+    path = shard(site, "transformer")
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    assert problems(site) == [f"{path}: damaged (its SHA-256 is not the one in SHA256SUMS)"]
+
+
+def test_a_missing_shard_is_found(site: Path) -> None:
+    path = shard(site, "text_encoder")
+    size = path.stat().st_size
+    path.unlink()
+    assert problems(site) == [
+        f"{path}: missing",
+        f"{path}: missing; the manifest asks for {size} bytes",
+    ]
+
+
+def test_a_truncated_shard_is_found(site: Path) -> None:
+    path = shard(site, "embedding")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-256])
+    assert problems(site)[1] == f"{path}: {size - 256} bytes; the manifest asks for {size} bytes"
+
+
+def test_a_renamed_shard_is_found(site: Path) -> None:
+    path = shard(site, "embedding")
+    path.write_bytes(b"\x00" * path.stat().st_size)
+    reseal(site)
+    assert problems(site) == [f"{path}: its name is not its SHA-256"]
+
+
+def test_a_missing_page_is_found(site: Path) -> None:
+    (site / "sw.js").unlink()
+    reseal(site)
+    assert problems(site) == [f"{site / 'sw.js'}: missing"]
+
+
+def test_an_added_file_is_found(site: Path) -> None:
+    (site / "extra.html").write_text("x")
+    assert problems(site) == [f"{site / 'extra.html'}: not in SHA256SUMS, so not written by build.py"]
+
+
+def test_a_site_without_models_or_digests_is_found(site: Path) -> None:
+    shutil.rmtree(site / "models")
+    (site / "models").mkdir()
+    (site / "SHA256SUMS").unlink()
+    assert [problem.split(": ")[1] for problem in problems(site)] == [
+        "cannot be read (No such file or directory)",
+        "no model in it; build the site again",
+    ]
+
+
+def test_a_lying_manifest_is_found(site: Path) -> None:
+    path = manifest_path(site)
+    change_manifest(site, lambda m: m["tensors"][0]["parts"][0].update(length=1))
+    (problem,) = problems(site)
+    assert problem.startswith(f"{path}: tensor 'model.layers.0.input_layernorm.weight' has a part of 1 bytes")
+
+
+def test_a_manifest_under_another_name_is_found(site: Path) -> None:
+    manifest_path(site).rename(site / "models" / "other.json")
+    reseal(site)
+    (problem,) = problems(site)
+    assert "describes the model tiny-flux-2-klein-q4-" in problem
+
+
+def test_a_manifest_that_is_no_json_is_found(site: Path) -> None:
+    path = manifest_path(site)
+    path.write_text("{")
+    reseal(site)
+    (problem,) = problems(site)
+    assert problem.startswith(f"{path}: not valid JSON")
+
+
+def replace_file(site: Path, old: Path, data: bytes) -> Path:
+    """Puts `data` in the place of the file `old` under its own digest, in the manifest too."""
+    digest = hashlib.sha256(data).hexdigest()
+    new = old.with_name(digest + old.suffix)
+    old.unlink()
+    new.write_bytes(data)
+    path = manifest_path(site)
+    path.write_text(path.read_text().replace(old.stem, digest))
+    reseal(site)
+    return new
+
+
+def test_a_vector_with_nan_is_found(site: Path) -> None:
+    manifest = json.loads(manifest_path(site).read_text())
+    (part,) = (t["parts"][0] for t in manifest["tensors"] if t["name"] == "bn.mean")
+    path = shard(site, "vae_decoder")
+    data = bytearray(path.read_bytes())
+    data[part["offset"] : part["offset"] + 4] = np.float32(np.nan).tobytes()
+    new = replace_file(site, path, bytes(data))
+    assert problems(site) == [f"{new}: tensor bn.mean holds NaN or infinite values"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(schema=2), "schema is not what"),
+        (lambda v: v.update(max_length=77), "max_length is not what"),
+        (lambda v: v["template"].update(suffix=""), "template is not what"),
+        (lambda v: v.update(pad_id=1 << 20), "an id lies outside"),
+        (lambda v: v["added"][0].update(id=-1), "an id lies outside"),
+        (lambda v: v["tokens"].extend([""] * 1000), "an id lies outside"),
+        (lambda v: v.pop("added"), "tokens or added is no list"),
+    ],
+)
+def test_a_vocabulary_of_another_model_is_found(
+    site: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    path = site / json.loads(manifest_path(site).read_text())["tokenizer"]["path"]
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    old_size, data = path.stat().st_size, json.dumps(value).encode()
+    new = replace_file(site, path, data)
+    text = manifest_path(site).read_text()
+    manifest_path(site).write_text(text.replace(f'"bytes":{old_size}', f'"bytes":{len(data)}', 1))
+    reseal(site)
+    (problem,) = problems(site)
+    assert problem.startswith(f"{new}: {message}")
+
+
+def test_sizes_are_readable() -> None:
+    sizes = [0, 999, 1000, 131072, 999_999_999, 2_150_000_000]
+    assert [size_text(size) for size in sizes] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 KB",
+        "131.1 KB",
+        "1000.0 MB",
+        "2.15 GB",
+    ]

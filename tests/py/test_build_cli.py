@@ -1,0 +1,241 @@
+"""build.py as people run it: every command, its exit status, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kleinbild import __version__
+from kleinbild.checkpoint.tiny import TINY_FOLDER, write_tiny_checkpoint
+from kleinbild.package.cli import main
+from kleinbild.package.manifest import Manifest, manifest_from_json
+from kleinbild.package.shell import ShellSource
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as checkpoint/, its default export as bundle/, and dist/ made from that."""
+    folder = tmp_path_factory.mktemp("built")
+    write_tiny_checkpoint(folder / "checkpoint")
+    assert main(["export", str(folder / "checkpoint"), "--out", str(folder / "bundle")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        small_shell(patch, folder)
+        assert main(["site", str(folder / "bundle"), "--out", str(folder / "dist")]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    small_shell(monkeypatch, tmp_path)
+
+
+def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Lets `site` render three short templates instead of the page, which other tests look at."""
+    templates, scripts = folder / "templates", folder / "scripts"
+    templates.mkdir()
+    scripts.mkdir()
+    (templates / "index.html.j2").write_text("{{ manifest_path }} {{ build }}\n")
+    (templates / "sw.js.j2").write_text("{{ files | tojson }}\n")
+    (templates / "app.webmanifest.j2").write_text("{}\n")
+    (scripts / "main.js").write_text("main\n")
+    patch.setattr("kleinbild.package.site.ShellSource", lambda: ShellSource(templates, scripts))
+
+
+def manifest_of(dist: Path) -> Manifest:
+    (path,) = (dist / "models").iterdir()
+    return manifest_from_json(json.loads(path.read_text()))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that a command which must fail prints on stderr."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("error: ")
+    return errors[0]
+
+
+def test_build_py_runs_from_anywhere(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, PROJECT / "build.py", "--version"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == f"kleinbild {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["bake"],
+        ["site"],
+        ["export", "x"],
+        ["site", "tiny", "--weights", "q8"],
+        ["site", "tiny", "--block-size", "17"],
+    ],
+)
+def test_misuse_exits_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+
+
+def test_default_export_is_q4_with_zero_points(built: Path) -> None:
+    manifest = manifest_of(built / "dist")
+    assert manifest.weights == "q4"
+    q4 = {(t.block_size, t.zero_points) for t in manifest.tensors if t.format == "q4"}
+    assert q4 == {(16, True)}
+
+
+def test_check_names_what_it_sees(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in [("checkpoint", "checkpoint"), ("bundle", "bundle"), ("dist", "site")]:
+        capsys.readouterr()
+        assert main(["check", str(built / name)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith(f"{built / name}: {kind}, ")
+        assert lines[1].startswith("model ")
+        assert lines[-1] == "whole"
+
+
+def test_the_same_source_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    assert main(["site", str(built / "bundle"), "--out", str(tmp_path / "dist")]) == 0
+    assert {n: b for n, b in tree(tmp_path / "dist").items() if n != "SHA256SUMS"} == {
+        n: b for n, b in tree(built / "dist").items() if n != "SHA256SUMS"
+    }
+    assert tree(tmp_path / "dist")["SHA256SUMS"] == tree(built / "dist")["SHA256SUMS"]
+
+
+def test_building_again_reuses_the_shards(built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    assert main(["site", str(built / "bundle"), "--out", str(out)]) == 0
+    inodes = {path.name: path.stat().st_ino for path in (out / "w").iterdir()}
+    before = tree(out)
+    assert main(["site", str(built / "bundle"), "--out", str(out)]) == 0
+    assert tree(out) == before
+    assert {path.name: path.stat().st_ino for path in (out / "w").iterdir()} == inodes
+
+
+def test_a_checkpoint_is_exported_on_the_way(built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    assert main(["site", str(built / "checkpoint"), "--out", str(out)]) == 0
+    assert manifest_of(out) == manifest_of(built / "dist")
+    assert not list(out.rglob("*.onnx"))
+    assert not (out / ".work").exists()
+    arguments = ["--weights", "q4", "--block-size", "32", "--symmetric"]
+    assert main(["site", str(built / "checkpoint"), "--out", str(out), *arguments]) == 0
+    q4 = {(t.block_size, t.zero_points) for t in manifest_of(out).tensors if t.format == "q4"}
+    assert q4 == {(32, False)}
+
+
+def test_tiny_is_the_model_that_comes_with_the_project(tmp_path: Path) -> None:
+    assert main(["site", "tiny", "--out", str(tmp_path / "dist")]) == 0
+    manifest = manifest_of(tmp_path / "dist")
+    assert manifest.weights == "f16"
+    assert manifest.name == json.loads((TINY_FOLDER / "model_index.json").read_text())["name"]
+    assert manifest.notice
+    assert {t.format for t in manifest.tensors} == {"f16", "f32"}
+
+
+def test_options_without_meaning_are_refused(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "dist"
+    error = fails(capsys, "site", built / "bundle", "--out", out, "--weights", "f16")
+    assert "a bundle is packaged as it is" in error
+    error = fails(capsys, "site", built / "checkpoint", "--out", out, "--weights", "f16", "--symmetric")
+    assert "go with --weights q4" in error
+    error = fails(
+        capsys, "export", built / "checkpoint", "--out", out, "--weights", "f32", "--block-size", "32"
+    )
+    assert "go with --weights q4" in error
+    assert not out.exists()
+
+
+def test_sources_that_are_none_are_refused(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "dist"
+    (tmp_path / "empty").mkdir()
+    assert "this version downloads nothing" in fails(capsys, "site", "hf:owner/name@main", "--out", out)
+    assert "no such folder" in fails(capsys, "site", tmp_path / "nowhere", "--out", out)
+    assert "neither a checkpoint" in fails(capsys, "site", tmp_path / "empty", "--out", out)
+    assert "already a site" in fails(capsys, "site", built / "dist", "--out", out)
+    assert "not a checkpoint" in fails(capsys, "export", built / "bundle", "--out", tmp_path / "b")
+    assert "neither a checkpoint" in fails(capsys, "check", tmp_path / "empty")
+    assert "no such folder" in fails(capsys, "check", built / "dist" / "index.html")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "scripts", "templates"]
+
+
+def test_outputs_that_cannot_be_are_refused(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    bundle = built / "bundle"
+    assert "not a folder" in fails(capsys, "site", bundle, "--out", tmp_path / "file")
+    assert "give another --out" in fails(capsys, "site", bundle, "--out", tmp_path / "file" / "dist")
+    assert "give another --out" in fails(capsys, "site", bundle, "--out", "/proc/dist")
+    assert "not empty and no site" in fails(capsys, "site", bundle, "--out", tmp_path / "folder")
+    assert "give another --out" in fails(capsys, "site", bundle, "--out", PROJECT)
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_damaged_source_leaves_the_old_site(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, bundle = tmp_path / "dist", tmp_path / "bundle"
+    shutil.copytree(built / "dist", out)
+    shutil.copytree(built / "bundle", bundle)
+    before = tree(out)
+    tokenizer = bundle / "tokenizer" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"NFC"', '"NFKC"'))
+    assert "normalizer is {'type': 'NFKC'}" in fails(capsys, "site", bundle, "--out", out)
+    assert "normalizer is {'type': 'NFKC'}" in fails(capsys, "check", bundle)
+    shutil.rmtree(bundle)
+    shutil.copytree(built / "bundle", bundle)
+    (shard,) = bundle.glob("transformer-*.onnx_data")
+    shard.unlink()
+    assert shard.name in fails(capsys, "site", bundle, "--out", out)
+    assert shard.name in fails(capsys, "check", bundle)
+    assert tree(out) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "dist", "scripts", "templates"]
+
+
+def test_check_reports_every_damage_of_a_site(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(built / "dist", tmp_path / "dist"))
+    (out / "sw.js").write_text("changed")
+    (out / "extra").write_text("x")
+    capsys.readouterr()
+    assert main(["check", str(out)]) == 1
+    output = capsys.readouterr()
+    assert output.err.splitlines() == [
+        f"error: {out / 'extra'}: not in SHA256SUMS, so not written by build.py",
+        f"error: {out / 'sw.js'}: damaged (its SHA-256 is not the one in SHA256SUMS)",
+    ]
+    assert "whole" not in output.out
+
+
+def test_check_refuses_a_damaged_checkpoint(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(built / "checkpoint", tmp_path / "checkpoint"))
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"\xff" * 64)
+    assert "vae" in fails(capsys, "check", folder)

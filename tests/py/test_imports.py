@@ -1,0 +1,167 @@
+"""Imports run one way, in Python and in the page's scripts; this is the rule, written once.
+
+A layer may import itself and what LAYERS says, nothing else. Types that JSDoc comments name count as imports,
+too, except where TYPES_ONLY allows them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+BASE = {"kleinbild", "errors", "config", "weights"}
+PYTHON_LAYERS: dict[str, set[str]] = {
+    "kleinbild": set(),
+    "errors": set(),
+    "config": {"errors"},
+    "weights": {"errors", "config"},
+    "canonical": BASE,
+    "quantise": BASE,
+    "checkpoint": BASE | {"canonical"},
+    "bundle": BASE | {"canonical"},
+    "export": BASE | {"canonical", "quantise", "checkpoint"},
+    "package": BASE | {"canonical", "checkpoint", "bundle", "export"},
+    "server": {"kleinbild", "errors"},
+    "build.py": {"package"},
+    "serve.py": {"server"},
+}
+JS_LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "reader": {"errors"},
+    "manifest": {"errors", "reader"},
+    "protocol": {"errors", "reader", "manifest"},
+    "image": {"errors"},
+    "engine": {"errors", "manifest"},
+    "pipeline": {"errors", "manifest"},
+    "storage": {"errors", "manifest"},
+    "app": {"errors", "reader", "manifest", "protocol"},
+    "worker": {"errors", "reader", "manifest", "protocol", "storage", "image", "engine", "pipeline"},
+    "sw": {"errors"},
+}
+TYPES_ONLY = {("pipeline", "engine")}
+JS_ALIASES = {"manifest_checks": "manifest"}
+
+COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\\])//[^\n]*", re.DOTALL)
+STATEMENT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']""")
+
+
+def python_layer(path: Path) -> str:
+    parts = path.relative_to(PROJECT).parts
+    if len(parts) == 1:
+        return parts[0]
+    name = parts[1].removesuffix(".py")
+    return "kleinbild" if name == "__init__" else name
+
+
+def python_imports(path: Path) -> Iterator[str]:
+    """Layers of kleinbild that a module imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            root, _, rest = name.partition(".")
+            if root == "kleinbild":
+                first = rest.partition(".")[0]
+                yield first if first in PYTHON_LAYERS else "kleinbild"
+
+
+def js_imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """(layer, whether only a comment names it) of everything that a script imports."""
+    text = path.read_text(encoding="utf-8")
+    code = COMMENT.sub("", text)
+    for source, only_type in ((code, False), ("\n".join(COMMENT.findall(text)), True)):
+        for target in STATEMENT.findall(source):
+            if target.startswith("."):
+                relative = path.relative_to(PROJECT).parent / target
+                yield js_layer(normalised(PurePosixPath(relative.as_posix()))), only_type
+            elif not only_type:
+                yield target, only_type
+
+
+def normalised(path: PurePosixPath) -> PurePosixPath:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return PurePosixPath(*parts)
+
+
+def js_layer(path: PurePosixPath) -> str:
+    if path.parts[0] != "src_js":
+        return str(path)
+    name = path.parts[1].removesuffix(".js")
+    return JS_ALIASES.get(name, name)
+
+
+def python_files() -> list[Path]:
+    return [PROJECT / "build.py", PROJECT / "serve.py", *sorted((PROJECT / "kleinbild").rglob("*.py"))]
+
+
+def js_files() -> list[Path]:
+    return sorted((PROJECT / "src_js").rglob("*.js"))
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(PROJECT)))
+def test_python_imports_run_one_way(path: Path) -> None:
+    layer = python_layer(path)
+    assert layer in PYTHON_LAYERS, f"give {layer} a place in PYTHON_LAYERS"
+    allowed = PYTHON_LAYERS[layer] | {layer}
+    assert set(python_imports(path)) <= allowed, f"{layer} may import only {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", js_files(), ids=lambda path: str(path.relative_to(PROJECT)))
+def test_script_imports_run_one_way(path: Path) -> None:
+    layer = js_layer(PurePosixPath(path.relative_to(PROJECT).as_posix()))
+    assert layer in JS_LAYERS, f"give {layer} a place in JS_LAYERS"
+    allowed = JS_LAYERS[layer] | {layer}
+    for target, only_type in js_imports(path):
+        fine = target in allowed or (only_type and (layer, target) in TYPES_ONLY)
+        assert fine, f"{layer} imports {target}; it may import only {sorted(allowed)}"
+
+
+def test_the_rules_have_no_circle() -> None:
+    for layers in (PYTHON_LAYERS, JS_LAYERS):
+        left = dict(layers)
+        while left:
+            free = [name for name, uses in left.items() if not uses & left.keys()]
+            assert free, f"a circle among {sorted(left)}"
+            for name in free:
+                del left[name]
+
+
+def test_a_forbidden_script_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards the scanner itself: every way to import is found, comments count as types only."""
+    monkeypatch.setitem(globals(), "PROJECT", tmp_path)
+    path = tmp_path / "src_js" / "engine" / "ops" / "a.js"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        'import { a } from "../../app/a.js";\nexport * from "../../worker/b.js";\nimport "../../sw/c.js";\n'
+        'const d = await import("../../storage/d.js");\n'
+        'import {\n  e,\n} from "../engine.js";\nimport f from "left-pad";\n'
+        '// import g from "../../image/g.js";\n/** @type {import("../../pipeline/h.js").H} */\n'
+        'const url = "https://example.org/"; // from "../../protocol.js"\n'
+    )
+    assert sorted(js_imports(path)) == [
+        ("app", False),
+        ("engine", False),
+        ("image", True),
+        ("left-pad", False),
+        ("pipeline", True),
+        ("protocol", True),
+        ("storage", False),
+        ("sw", False),
+        ("worker", False),
+    ]
