@@ -7,6 +7,7 @@ stays.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ def new_folder(out: Path, marker: str) -> Iterator[Path]:
     something else, when another export is writing it, or when the disk does not take the files.
     """
     _refuse_other(out, marker)
-    part, old = (out.with_name(out.name + suffix) for suffix in (".part", ".old"))
+    part = out.with_name(out.name + ".part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
@@ -34,11 +35,8 @@ def new_folder(out: Path, marker: str) -> Iterator[Path]:
         raise KleinbildError(f"cannot write {part}: {error.strerror}; choose another --out") from error
     try:
         yield part
-        if out.exists():
-            _refuse_other(out, marker)
-            shutil.rmtree(old, ignore_errors=True)
-            out.rename(old)
-        part.rename(out)
+        _refuse_other(out, marker)
+        _take_place(part, out)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         where = error.filename or out
@@ -46,7 +44,22 @@ def new_folder(out: Path, marker: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_place(part: Path, out: Path) -> None:
+    """Renames `part` to `out`; the folder that is there goes only once the new one stands."""
+    if not out.exists():
+        part.rename(out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    out.rename(aside / out.name)
+    try:
+        part.rename(out)
+    except OSError:
+        (aside / out.name).rename(out)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _refuse_other(out: Path, marker: str) -> None:

@@ -121,6 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     partial[index] = weight.x + weight.y + weight.z + weight.w;
     workgroupBarrier();
+    let keys_here = min(ROWS, key_end - key0);
     let decay = exp(highest - top);
     highest = top;
     total *= decay;
@@ -137,7 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       right[row * STRIDE + lane] = v_value;
       workgroupBarrier();
       var acc = sum[chunk] * decay;
-      for (var i = 0u; i < ROWS; i++) {
+      for (var i = 0u; i < keys_here; i++) {
         acc = fma(vec4<f32>(score[row * (ROWS + 1u) + i]), vec4<f32>(right[i * STRIDE + lane]), acc);
       }
       sum[chunk] = acc;

@@ -37,7 +37,8 @@ export class Mt19937 {
     const state = this.state;
     for (let i = 0; i < STATE_SIZE; i++) {
       const next = /** @type {number} */ (state[i + 1 === STATE_SIZE ? 0 : i + 1]);
-      const far = /** @type {number} */ (state[i + SHIFT_SIZE < STATE_SIZE ? i + SHIFT_SIZE : i + SHIFT_SIZE - STATE_SIZE]);
+      const farAt = i + SHIFT_SIZE < STATE_SIZE ? i + SHIFT_SIZE : i + SHIFT_SIZE - STATE_SIZE;
+      const far = /** @type {number} */ (state[farAt]);
       const y = (/** @type {number} */ (state[i]) & UPPER_MASK) | (next & LOWER_MASK);
       state[i] = far ^ (y >>> 1) ^ (y & 1 ? MATRIX_A : 0);
     }

@@ -1,4 +1,4 @@
-"""What browser tests share: sites packaged once per model, servers for them, a Chromium that Playwright drives.
+"""What browser tests share: sites packaged once a model, their servers, a Chromium driven by Playwright.
 
 Playwright is a tool of the tests only; `serve.py generate`, tested here too, starts its own browser.
 """
@@ -23,6 +23,7 @@ FLAGS = [
     "--no-sandbox",
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
+    "--enable-dawn-features=disable_workgroup_init",
     "--disable-gpu-watchdog",
     "--disable-quic",
     "--disable-background-networking",
@@ -43,7 +44,7 @@ def run_build(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def make_site(tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
-    """make_site(checkpoint, weights="f32") exports and packages a checkpoint, once a session; returns its dist/."""
+    """make_site(checkpoint, weights="f32") exports and packages it, once a session; returns the dist/."""
     made: dict[tuple[Path, str], Path] = {}
 
     def make(checkpoint: Path, weights: str = "f32") -> Path:

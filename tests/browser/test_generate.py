@@ -1,4 +1,4 @@
-"""serve.py generate against the reference: prompt in, the same numbers out at every boundary, and no second download.
+"""serve.py generate against the reference: the same numbers at every boundary, and no second download.
 
 The golden fixtures come from diffusers itself; the other models are compared with
 tests/golden/klein_numpy.py, which agrees with diffusers on the goldens.

@@ -1,14 +1,16 @@
-"""The page in a real Chromium, on the small model: what people see before, during and after a picture, or instead of one."""
+"""The page in Chromium, on the small model: what people see before, during, after or instead of a picture."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, visit
 from playwright.sync_api import Browser, Page, expect
-from visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, visit
+from server.raw_http import Server
 
 VIEWS = [
     (name, size, scheme)
@@ -16,8 +18,15 @@ VIEWS = [
     for scheme in ("light", "dark")
 ]
 UNLABELLED = """() => [...document.querySelectorAll("input, textarea, button, progress")]
-  .filter((one) => !one.labels?.length && !one.textContent.trim() && !one.ariaLabel && !one.getAttribute("aria-labelledby"))
+  .filter((one) => !one.labels?.length && !one.textContent.trim())
+  .filter((one) => !one.ariaLabel && !one.getAttribute("aria-labelledby"))
   .map((one) => one.id)"""
+
+
+@pytest.fixture(scope="session")
+def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
+    """Where the small model's site is served."""
+    return f"http://{serve(tiny_site).authority}"
 
 
 @pytest.fixture
@@ -41,8 +50,8 @@ def look(page: Page, shots: Path, state: str) -> None:
     page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
 
 
-def test_a_picture_from_first_visit_to_download(browser: Browser, server: str, shots: Path) -> None:
-    with visit(browser, server) as one:
+def test_a_picture_from_first_visit_to_download(browser: Browser, url: str, shots: Path) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         assert page.evaluate("crossOriginIsolated") is True
         expect(page.locator("#make")).to_have_text(re.compile(r"^Download .+ and start$"))
@@ -53,6 +62,7 @@ def test_a_picture_from_first_visit_to_download(browser: Browser, server: str, s
         one.small_picture()
         expect(page.locator("#progress-title")).to_be_visible()
         expect(page.locator("#make")).to_be_disabled()
+        expect(page.locator("#cancel")).to_be_focused()
         look(page, shots, "running")
 
         page.wait_for_selector("#download:visible, #failure:visible", timeout=PICTURE_TIMEOUT_MS)
@@ -75,13 +85,13 @@ def test_a_picture_from_first_visit_to_download(browser: Browser, server: str, s
         assert one.complaints == []
 
 
-def test_cancel_takes_effect_and_the_page_goes_on(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_cancel_takes_effect_and_the_page_goes_on(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         page.fill("#prompt", "a red fox")
         page.fill("#steps", "100")
         page.keyboard.press("Control+Enter")
-        expect(page.locator("#cancel")).to_be_focused()
+        expect(page.locator("#steps")).to_be_focused()
         page.wait_for_selector("#device:not(:empty)", state="attached", timeout=PICTURE_TIMEOUT_MS)
         page.click("#cancel")
         page.wait_for_selector("#make:enabled", timeout=PICTURE_TIMEOUT_MS)
@@ -91,24 +101,26 @@ def test_cancel_takes_effect_and_the_page_goes_on(browser: Browser, server: str)
 
 
 @pytest.mark.parametrize(
-    ("script", "title"),
-    [(NO_WEBGPU, "This browser has no WebGPU"), (NO_ADAPTER, "The browser found no GPU it can use")],
-    ids=["no-webgpu", "no-adapter"],
+    ("name", "script", "title"),
+    [
+        ("no-webgpu", NO_WEBGPU, "This browser has no WebGPU"),
+        ("no-adapter", NO_ADAPTER, "The browser found no GPU it can use"),
+    ],
 )
-def test_a_browser_that_cannot_is_told_before_any_download(
-    browser: Browser, server: str, shots: Path, script: str, title: str, request: pytest.FixtureRequest
+def test_a_browser_that_cannot_is_told_before_any_download(  # noqa: PLR0917
+    browser: Browser, url: str, shots: Path, name: str, script: str, title: str
 ) -> None:
-    with visit(browser, server, script=script) as one:
+    with visit(browser, url, script=script) as one:
         page = one.open()
         expect(page.get_by_role("alert").locator("h2")).to_have_text(title)
         expect(page.get_by_role("alert")).to_contain_text("chrome://flags")
         expect(page.locator("#make")).to_be_disabled()
         assert one.weight_paths == []
-        look(page, shots, f"failed-{request.node.callspec.id}")
+        look(page, shots, f"failed-{name}")
 
 
-def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         page.fill("#width", "500")
         expect(page.locator("#width-message")).to_have_text("Sides are multiples of 16: 500 becomes 496.")
@@ -132,8 +144,8 @@ def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, 
         assert page.input_value("#seed") != "18446744073709551615"
 
 
-def test_the_site_is_installable(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_the_site_is_installable(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         errors = one.context.new_cdp_session(page).send("Page.getInstallabilityErrors")[

@@ -1,12 +1,22 @@
-"""The model on the device: downloaded once, whole or not at all, repaired when damaged, and enough for an offline visit."""
+"""The model on the device: downloaded once, whole or not at all, repaired, enough for an offline visit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+from browser_visits import Visit, visit
 from playwright.sync_api import Browser, Page, Route, expect
-from visits import Visit, visit
+from server.raw_http import Server
 
+LIST_CACHED = """async () => {
+  const paths = [];
+  for (const name of await caches.keys()) {
+    for (const request of await (await caches.open(name)).keys()) paths.push(new URL(request.url).pathname);
+  }
+  return paths;
+}"""
 LIST_FILES = """async () => {
   let folder = await navigator.storage.getDirectory();
   for (const name of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(name);
@@ -16,11 +26,17 @@ LIST_FILES = """async () => {
 }"""
 WRITE_FILE = """async ([name, bytes]) => {
   let folder = await navigator.storage.getDirectory();
-  for (const part of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(part, { create: true });
+  for (const part of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(part);
   const writable = await (await folder.getFileHandle(name, { create: true })).createWritable();
   await writable.write(new Uint8Array(bytes));
   await writable.close();
 }"""
+
+
+@pytest.fixture(scope="session")
+def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
+    """Where the small model's site is served."""
+    return f"http://{serve(tiny_site).authority}"
 
 
 def stored(page: Page) -> dict[str, int]:
@@ -34,7 +50,7 @@ def last_shard(one: Visit) -> str:
 
 
 def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Route], None], list[str]]:
-    """A route that answers every request for the first shard it meets with `answer`; and that shard's address."""
+    """A route that answers requests for the first shard it meets with `answer`; and that shard's address."""
     chosen: list[str] = []
 
     def handle(route: Route) -> None:
@@ -48,8 +64,8 @@ def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Rout
     return handle, chosen
 
 
-def test_a_second_visit_fetches_no_weight_byte(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_a_second_visit_fetches_no_weight_byte(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         one.load_model()
         files = stored(page)
@@ -63,8 +79,8 @@ def test_a_second_visit_fetches_no_weight_byte(browser: Browser, server: str) ->
         assert one.weight_paths == []
 
 
-def test_an_interrupted_download_continues(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_an_interrupted_download_continues(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         handle, chosen = failing_first_shard(lambda route: route.fulfill(status=404))
         one.context.route("**/w/*.bin", handle)
@@ -82,8 +98,8 @@ def test_an_interrupted_download_continues(browser: Browser, server: str) -> Non
         assert set(stored(page)) == fetched | kept
 
 
-def test_damaged_bytes_are_refused_by_name_and_never_kept(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_damaged_bytes_are_refused_by_name_and_never_kept(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
 
         def spoil(route: Route) -> None:
@@ -101,8 +117,8 @@ def test_damaged_bytes_are_refused_by_name_and_never_kept(browser: Browser, serv
         assert one.weight_paths.count(f"w/{name}") == 2
 
 
-def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         one.load_model()
         whole = stored(page)
@@ -120,8 +136,8 @@ def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, server
         assert stored(page) == whole
 
 
-def test_an_offline_visit_works_and_stays_isolated(browser: Browser, server: str) -> None:
-    with visit(browser, server) as one:
+def test_an_offline_visit_works_and_stays_isolated(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
         page = one.open()
         one.load_model()
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
@@ -133,9 +149,6 @@ def test_an_offline_visit_works_and_stays_isolated(browser: Browser, server: str
         expect(page.locator("#make")).to_have_text("Make the picture")
         one.load_model()
         expect(page.locator("#failure")).to_be_hidden()
-        cached = page.evaluate(
-            "caches.keys().then((names) => Promise.all(names.map(async (name) =>"
-            " (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname)))).then((all) => all.flat())"
-        )
+        cached = page.evaluate(LIST_CACHED)
         assert "/" in cached
         assert not [path for path in cached if path.startswith("/w/")]

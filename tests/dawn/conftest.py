@@ -16,8 +16,6 @@ from jobs import Arrays, Draw, Job
 ROOT = Path(__file__).parents[2]
 
 
-
-
 @pytest.fixture(scope="session")
 def dawn_environment() -> dict[str, str]:
     """The environment in which Node's WebGPU finds a driver: lavapipe, fetched once into .cache."""

@@ -37,9 +37,8 @@ def test_page_equals_onnxruntime(tmp_path: Path, draw: Draw, block_size: int, sy
         tmp_path / "dist", prompt="a red circle", width=WIDTH, height=HEIGHT, steps=STEPS, latents=latents
     )
     [page] = draw([job])
-    expected = run_pipeline(
-        bundle, page["input_ids"], page["attention_mask"], latents, page["sigmas"], HEIGHT, WIDTH
-    )
+    tokens = page["input_ids"], page["attention_mask"]
+    expected = run_pipeline(bundle, *tokens, latents, steps=STEPS, height=HEIGHT, width=WIDTH)
     for name in ("prompt_embeds", *(f"latents_{i}" for i in range(STEPS)), "decoded"):
         assert relative_error(page[name], expected[name]) < BAR, name
     levels = np.rint(np.clip(expected["decoded"].transpose(1, 2, 0) / 2 + 0.5, 0, 1) * 255)

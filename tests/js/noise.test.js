@@ -52,6 +52,7 @@ test("a fused multiply-add rounds once", () => {
   assert.equal(fma32(a, b, 1 + ulp), 1 + ulp); // just below the middle of 1 + ulp and 1 + 2 ulp
   assert.equal(fma32(-a, b, 1 + ulp), 1 + ulp); // just above the middle of 1 and 1 + ulp
   assert.equal(fma32(a, b, -1 - ulp), -1 - ulp);
+  assert.equal(fma32(a, b, 1), 1); // here the tie would have been right
   assert.equal(fma32(ulp / 2, 1, 1), 1); // a true tie goes to even
   assert.equal(fma32(ulp / 2, 1, 1 + ulp), 1 + 2 * ulp);
   assert.equal(fma32(3, 5, -15), 0);

@@ -11,7 +11,8 @@ import { encodePng } from "../../src_js/image/png.js";
 
 /**
  * @param {Uint8Array} png
- * @returns {{ chunks: { type: string, data: Buffer }[], width: number, height: number, filters: number[], rgb: Buffer }}
+ * @returns {{ chunks: { type: string, data: Buffer }[], width: number, height: number, filters: number[],
+ *   rgb: Buffer }}
  */
 function decode(png) {
   const file = Buffer.from(png);

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import klein_numpy
 import numpy as np
 import numpy.typing as npt
-
-import klein_numpy
 
 FloatArray = npt.NDArray[np.float32]
 

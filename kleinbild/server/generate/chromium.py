@@ -51,8 +51,8 @@ QUIET_FLAGS = (
 )
 SOFTWARE_FLAGS = (
     "--use-webgpu-adapter=swiftshader",
-    # SwiftShader unrolls the zeroing of workgroup memory, which our kernels write before they read: without this a
-    # pipeline takes ten times as long to compile.
+    # SwiftShader unrolls the zeroing of workgroup memory, which our kernels write before they read: without
+    # this a pipeline takes ten times as long to compile.
     "--enable-dawn-features=disable_workgroup_init",
 )
 LINUX_GPU_FLAGS = (

@@ -57,7 +57,7 @@ export class AddedTokens {
       let start = at;
       let end = match.end;
       at = match.end;
-      if (token.single_word && (isWordAround(text, start, end))) continue;
+      if (token.single_word && isWordAround(text, start, end)) continue;
       if (token.lstrip) start = Math.max(spaceStart(text, start), done);
       if (token.rstrip) end = spaceEnd(text, end);
       if (done < start) parts.push(text.slice(done, start));

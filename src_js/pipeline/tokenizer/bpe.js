@@ -4,7 +4,7 @@
  * "word" is. Not a general BPE: no dropout, no unknown token, no cache.
  */
 
-/** Ranks by pair: an open-addressing table, a tenth of the memory of a Map with 150 000 pairs. */
+/** Ranks by pair: an open-addressing table, far smaller than a Map of 150 000 pairs. */
 class MergeRanks {
   /** @param {Int32Array} merges [2 * ranks] */
   constructor(merges) {

@@ -152,7 +152,8 @@ function fillClass(table, ranges, value, name) {
 function readAdded(added) {
   if (!Array.isArray(added) || added.length > MAX_ADDED) refuse("added is no list, or too long");
   for (const token of added) {
-    if (!isIndex(token?.id, MAX_TOKENS) || typeof token.content !== "string") refuse("an added token lacks id or content");
+    const whole = isIndex(token?.id, MAX_TOKENS) && typeof token.content === "string";
+    if (!whole) refuse("an added token lacks id or content");
     for (const flag of /** @type {const} */ (["special", "single_word", "lstrip", "rstrip", "normalized"])) {
       if (typeof token[flag] !== "boolean") refuse(`added token ${token.id} lacks the flag ${flag}`);
     }

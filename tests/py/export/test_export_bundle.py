@@ -19,6 +19,7 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.config import ModelConfig, VaeDecoderConfig, config_from_json
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
+from kleinbild.export.folder import new_folder
 from kleinbild.export.vae_decoder import vae_graphs
 
 Float32 = npt.NDArray[np.float32]
@@ -186,6 +187,27 @@ def test_a_bundle_is_replaced_and_anything_else_is_not(small: Checkpoint, tmp_pa
         export_bundle(small, tmp_path / "new", weights="q4")
     assert sorted(contents(tmp_path / "photos")) == ["cat.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "new.part", "photos"]
+
+
+def test_a_failed_last_rename_leaves_the_old_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "mark").write_text("old")
+    (tmp_path / "bundle.old").mkdir()  # somebody's, and nobody's business
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "bundle.part":
+            raise OSError(28, "No space left on device", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with (
+        pytest.raises(KleinbildError, match="No space left"),
+        new_folder(tmp_path / "bundle", "mark") as part,
+    ):
+        (part / "mark").write_text("new")
+    assert (tmp_path / "bundle" / "mark").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "bundle.old"]
 
 
 def too_large(name: str, weight: Float32) -> Float32:

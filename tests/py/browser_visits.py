@@ -1,4 +1,4 @@
-"""A visit to the page as the browser tests see it: one context, everything it asked for, everything it complained of."""
+"""A visit to the page as the browser tests see it: its context, what it asked for, what it complained of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ READY_TIMEOUT_MS = 120_000
 
 NOTE_VIOLATIONS = """
   globalThis.violations = [];
-  addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective + " " + event.blockedURI));
+  addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
+    violations.push(violatedDirective + " " + blockedURI);
+  });
 """
 NO_WEBGPU = "delete Navigator.prototype.gpu;"
 NO_ADAPTER = "GPU.prototype.requestAdapter = async () => null;"
@@ -25,7 +27,7 @@ NO_ADAPTER = "GPU.prototype.requestAdapter = async () => null;"
 
 @dataclass
 class Visit:
-    """An open page; `weight_paths` are the paths below /w/ that were asked for, `complaints` errors it logged."""
+    """An open page; `weight_paths` are the paths below /w/ it asked for, `complaints` its logged errors."""
 
     context: BrowserContext
     page: Page
