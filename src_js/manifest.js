@@ -1,7 +1,8 @@
 /**
- * The manifest of a packaged model, schema 1: what kleinbild/package/manifest.py writes and the worker reads. The
- * manifest is treated as hostile input: nothing downstream checks a type, a bound, an index or an offset again.
- * Readers and typedefs are held equal by the type checker; FIELDS lets a test hold them equal to the Python classes.
+ * The manifest of a packaged model, schema 1: what kleinbild/package/manifest.py writes and the worker reads.
+ * The manifest is treated as hostile input: nothing downstream checks a type, a bound, an index or an offset
+ * again. Readers and typedefs are held equal by the type checker; FIELDS lets a test hold them equal to the
+ * Python classes.
  */
 
 import { checkConfig, checkTensors } from "./manifest_checks.js";

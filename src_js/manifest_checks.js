@@ -1,7 +1,7 @@
 /**
- * What the fields of a manifest must be to each other: the model's numbers among themselves, and every tensor part
- * against its shard and its byte layout. The layout is the one that kleinbild/package/layout.py writes and the
- * kernels read: rows padded to 8 elements, the three sections of a q4 part each starting on 256 bytes.
+ * What the fields of a manifest must be to each other: the model's numbers among themselves, and every tensor
+ * part against its shard and its byte layout. The layout is the one that kleinbild/package/layout.py writes
+ * and the kernels read: rows padded to 8 elements, the three sections of a q4 part each starting on 256 bytes.
  */
 
 import { refuse } from "./reader.js";

@@ -1,6 +1,6 @@
 /**
- * Reading untrusted JSON into typed values: small functions that check one value each and combine into readers of
- * whole records. Knows nothing of what the records mean. Every refusal names the field by its path
+ * Reading untrusted JSON into typed values: small functions that check one value each and combine into readers
+ * of whole records. Knows nothing of what the records mean. Every refusal names the field by its path
  * ("manifest.tensors[3].parts[0].offset") and throws KleinbildError("bad-manifest").
  */
 

@@ -1,6 +1,6 @@
 /**
- * What the page tells people when something fails: for each error code a heading and what to do about it. The error's own message
- * says what happened where; this says it for somebody who does not care where. No DOM.
+ * What the page tells people when something fails: for each error code a heading and what to do about it. The
+ * error's own message says what happened where; this says it for somebody who does not care where. No DOM.
  */
 
 /**
@@ -21,9 +21,11 @@ const GPU_ADVICE = {
       "--enable-features=Vulkan,VulkanFromANGLE",
     "Install the GPU's Vulkan driver (Mesa 25 or later for AMD and Intel).",
   ],
-  windows: ["Update the GPU's driver.", "Turn on \u201cUse graphics acceleration\u201d in the browser's system settings."],
+  windows: ["Update the GPU's driver.",
+    "Turn on \u201cUse graphics acceleration\u201d in the browser's system settings."],
   mac: ["Turn on \u201cUse graphics acceleration\u201d in the browser's system settings.", "Update macOS."],
-  android: ["WebGPU needs Android 12 or later with a Qualcomm or ARM GPU.", "A phone rarely has the memory for this model."],
+  android: ["WebGPU needs Android 12 or later with a Qualcomm or ARM GPU.",
+    "A phone rarely has the memory for this model."],
   ios: ["Browsers on iPhone and iPad give a page too little memory for this model: use a computer."],
   other: ["Turn on graphics acceleration in the browser's settings, and update the GPU's driver."],
 };
@@ -69,7 +71,8 @@ const ADVICE = {
   "bad-input": () => ({ title: "These settings do not work", steps: [] }),
   internal: () => ({
     title: "Something went wrong",
-    steps: ["Try again; reload the page if it happens a second time.", "This is a fault of the page: please report the line below."],
+    steps: ["Try again; reload the page if it happens a second time.",
+      "This is a fault of the page: please report the line below."],
   }),
 };
 

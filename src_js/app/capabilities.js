@@ -1,6 +1,6 @@
 /**
- * Whether this browser can run the model at all, asked before anybody downloads it. The worker's engine makes its own,
- * final request; this one is only for an early, plain answer.
+ * Whether this browser can run the model at all, asked before anybody downloads it. The worker's engine makes
+ * its own, final request; this one is only for an early, plain answer.
  */
 
 import { KleinbildError } from "../errors.js";

@@ -1,6 +1,7 @@
 /**
- * The form: its fields, the format buttons, the dice, the messages at the fields, and the buttons that start and cancel. It reads
- * and shows; what a valid setting is stands in settings.js, what happens with it in studio.js.
+ * The form: its fields, the format buttons, the dice, the messages at the fields, and the buttons that start
+ * and cancel. It reads and shows; what a valid setting is stands in settings.js, what happens with it in
+ * studio.js.
  */
 
 import { element } from "./elements.js";

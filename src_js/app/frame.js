@@ -1,6 +1,7 @@
 /**
- * The film frame: the one place of the page that shows a picture, its progress, or why there is none. Exactly one of its
- * panels is visible. Says the same in words to assistive technology, once a stage rather than once a tick.
+ * The film frame: the one place of the page that shows a picture, its progress, or why there is none. Exactly
+ * one of its panels is visible. Says the same in words to assistive technology, once a stage rather than once
+ * a tick.
  */
 
 import { adviceFor, platformOf } from "./advice.js";
@@ -88,7 +89,8 @@ export class Frame {
     this.#picture.height = settings.height;
     this.#number.textContent = frameNumber(number);
     const { width, height, seed, steps } = settings;
-    const facts = [`${width} \u00d7 ${height}`, `seed ${seed}`, `${steps} ${steps === 1 ? "step" : "steps"}`, formatDuration(seconds)];
+    const count = `${steps} ${steps === 1 ? "step" : "steps"}`;
+    const facts = [`${width} \u00d7 ${height}`, `seed ${seed}`, count, formatDuration(seconds)];
     this.#caption.replaceChildren(
       textElement("span", settings.prompt, "caption__prompt"),
       textElement("span", facts.join("  \u00b7  "), "caption__facts"),

@@ -1,5 +1,6 @@
 /**
- * The page's entry: builds the views, joins them to the worker, and decides between a page for people and a headless run.
+ * The page's entry: builds the views, joins them to the worker, and decides between a page for people and a
+ * headless run.
  */
 
 import { asKleinbildError } from "../errors.js";

@@ -1,6 +1,6 @@
 /**
- * Registers the service worker, which keeps the page (not the model) for offline visits, and offers a new version of
- * the page when there is one. The running version is never swapped unasked.
+ * Registers the service worker, which keeps the page (not the model) for offline visits, and offers a new
+ * version of the page when there is one. The running version is never swapped unasked.
  */
 
 import { trustedScriptUrl } from "./trusted_types.js";

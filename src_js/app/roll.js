@@ -1,6 +1,6 @@
 /**
- * The roll: the pictures of this visit as a strip of small frames; choosing one shows it again. Nothing of it outlives the
- * visit, and the oldest go first, so that memory stays bounded.
+ * The roll: the pictures of this visit as a strip of small frames; choosing one shows it again. Nothing of it
+ * outlives the visit, and the oldest go first, so that memory stays bounded.
  */
 
 import { element } from "./elements.js";

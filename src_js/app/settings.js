@@ -1,6 +1,7 @@
 /**
- * The settings of a picture as people type them: reading, checking and remembering. The rules are the command line's:
- * sides are floored to multiples of 16 with a notice, the seed is a 64-bit whole number. No DOM here; form.js shows it.
+ * The settings of a picture as people type them: reading, checking and remembering. The rules are the command
+ * line's: sides are floored to multiples of 16 with a notice, the seed is a 64-bit whole number. No DOM here;
+ * form.js shows it.
  */
 
 import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } from "../protocol.js";
@@ -41,7 +42,9 @@ export function readSettings(values) {
       return 0;
     }
     const floored = floorSide(Number(asked));
-    if (floored !== Number(asked)) notices[name] = `Sides are multiples of ${SIDE_MULTIPLE}: ${asked} becomes ${floored}.`;
+    if (floored !== Number(asked)) {
+      notices[name] = `Sides are multiples of ${SIDE_MULTIPLE}: ${asked} becomes ${floored}.`;
+    }
     return floored;
   };
   const width = side("width");

@@ -1,6 +1,7 @@
 /**
- * What happens between "make the picture" and the picture: start the model once, make one picture at a time, tell every failure.
- * Joins the worker client to the form, the frame and the roll, and owns none of their elements.
+ * What happens between "make the picture" and the picture: start the model once, make one picture at a time,
+ * tell every failure. Joins the worker client to the form, the frame and the roll, and owns none of their
+ * elements.
  */
 
 import { asKleinbildError } from "../errors.js";

@@ -1,6 +1,6 @@
 /**
- * The page's one Trusted Types policy, "app": only scripts of this build, and the service worker, may become script
- * addresses. The Content-Security-Policy allows no other policy and no plain string.
+ * The page's one Trusted Types policy, "app": only scripts of this build, and the service worker, may become
+ * script addresses. The Content-Security-Policy allows no other policy and no plain string.
  */
 
 /** @param {string} url @param {string} origin @returns {string} */
@@ -14,7 +14,7 @@ export function checkScriptUrl(url, origin) {
 /** @type {{ createScriptURL(url: string): unknown } | undefined} */
 let policy;
 
-/** @param {string} url @returns {string} a TrustedScriptURL where the browser has them, typed as the string it stands for */
+/** @param {string} url @returns {string} a TrustedScriptURL where there are any, typed as the string it stands for */
 export function trustedScriptUrl(url) {
   const rules = { createScriptURL: (/** @type {string} */ input) => checkScriptUrl(input, location.origin) };
   const factory = /** @type {{ createPolicy(name: string, rules: object): typeof policy } | undefined} */ (

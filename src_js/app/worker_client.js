@@ -1,6 +1,6 @@
 /**
- * The worker as promises: `inspect`, `start` and `generate` send a message and settle on its answer. A worker that broke is
- * replaced by a new one at the next call. Knows the protocol, not the page.
+ * The worker as promises: `inspect`, `start` and `generate` send a message and settle on its answer. A worker
+ * that broke is replaced by a new one at the next call. Knows the protocol, not the page.
  */
 
 import { KleinbildError } from "../errors.js";
@@ -14,7 +14,7 @@ import { trustedScriptUrl } from "./trusted_types.js";
  * @typedef {import("../protocol.js").ReadyInfo} ReadyInfo
  * @typedef {import("../protocol.js").InspectInfo} InspectInfo
  * @typedef {import("../protocol.js").ResultMessage} Result
- * @typedef {{ dtype: import("../protocol.js").TraceType, shape: number[], data: import("../protocol.js").TraceMessage["data"] }} Trace
+ * @typedef {Pick<import("../protocol.js").TraceMessage, "dtype"|"shape"|"data">} Trace
  */
 
 /**
@@ -39,7 +39,7 @@ export class WorkerClient {
   /** @param {string | URL} workerUrl */
   constructor(workerUrl) {
     this.workerUrl = String(workerUrl);
-    /** @type {((error: KleinbildError) => void) | undefined} failures that belong to no call, e.g. an idle device lost */
+    /** @type {((error: KleinbildError) => void) | undefined} for what belongs to no call: an idle device lost */
     this.onFailure = undefined;
   }
 
@@ -69,7 +69,8 @@ export class WorkerClient {
   async generate(settings, { onProgress, onTrace } = {}) {
     if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
     const job = ++this.#jobs;
-    return this.#ask({ type: "generate", job, settings, trace: onTrace !== undefined }, "result", job, onProgress, onTrace);
+    const trace = onTrace !== undefined;
+    return this.#ask({ type: "generate", job, settings, trace }, "result", job, onProgress, onTrace);
   }
 
   /** Cancels the start or the picture in hand; its promise rejects with "cancelled". */

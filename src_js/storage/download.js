@@ -1,6 +1,7 @@
 /**
- * Fetching one file whole into memory, and several at a time. Network failures are retried with back-off; an answer
- * that will not change (404, a longer file than promised) is not. Verifying and keeping the bytes is the shard store's.
+ * Fetching one file whole into memory, and several at a time. Network failures are retried with back-off; an
+ * answer that will not change (404, a longer file than promised) is not. Verifying and keeping the bytes is
+ * the shard store's.
  */
 
 import { KleinbildError, throwIfCancelled } from "../errors.js";
@@ -111,7 +112,8 @@ async function tryOnce(url, bytes, { fetch, cache, signal, onBytes }) {
     return result;
   } catch (error) {
     if (error instanceof Interrupted || error instanceof KleinbildError) throw error;
-    throw new Interrupted(attempt.signal.aborted ? `no data for ${STALL_MS / 1000} s` : "the connection failed", { cause: error });
+    const reason = attempt.signal.aborted ? `no data for ${STALL_MS / 1000} s` : "the connection failed";
+    throw new Interrupted(reason, { cause: error });
   } finally {
     clearTimeout(stall);
     signal?.removeEventListener("abort", abort);
@@ -124,8 +126,8 @@ function allocate(bytes) {
   try {
     return new Uint8Array(bytes);
   } catch (error) {
-    throw new KleinbildError("out-of-memory", `This tab has no ${Math.ceil(bytes / 2 ** 20)} MiB of memory left for a download.`,
-      { cause: error });
+    const message = `This tab has no ${Math.ceil(bytes / 2 ** 20)} MiB of memory left for a download.`;
+    throw new KleinbildError("out-of-memory", message, { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The file layer where the browser gives a page no storage (site data blocked, some private modes): files live in memory
- * and are downloaded again on the next visit. See opfs.js for the interface.
+ * The file layer where the browser gives a page no storage (site data blocked, some private modes): files live
+ * in memory and are downloaded again on the next visit. See opfs.js for the interface.
  */
 
 import { KleinbildError } from "../errors.js";

@@ -1,7 +1,8 @@
 /**
- * Files of one OPFS directory, by synchronous access handles, which exist in dedicated workers only and read several
- * times faster than Blobs. A file is written as `name.part` and renamed when complete, so a name without ".part" means a whole
- * file. Knows nothing of shards or digests. memory.js stands in where the browser gives a page no storage.
+ * Files of one OPFS directory, by synchronous access handles, which exist in dedicated workers only and read
+ * several times faster than Blobs. A file is written as `name.part` and renamed when complete, so a name
+ * without ".part" means a whole file. Knows nothing of shards or digests. memory.js stands in where the
+ * browser gives a page no storage.
  */
 
 import { KleinbildError } from "../errors.js";
@@ -14,7 +15,7 @@ const LOCK_NAME = "kleinbild-weights";
  * @typedef {object} FileLayer
  * @property {boolean} persistent whether files outlive the visit
  * @property {() => Promise<Map<string, number>>} sizes bytes of every whole file, by name
- * @property {(name: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>} write whole or not at all; throws "storage-full"
+ * @property {(name: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>} write whole or not; throws "storage-full"
  * @property {(name: string) => Promise<void>} remove no error when there is none
  * @property {() => Promise<void>} removeParts deletes what interrupted writes left
  * @property {(name: string) => Promise<OpenFile>} open for reading; throws when there is none

@@ -1,7 +1,7 @@
 /**
- * The files of a model on this device, by their SHA-256: which are there, how the missing ones come, how bytes are read.
- * A file gets its final name only after its digest was right, so an interrupted install continues with what is missing.
- * Knows neither what a shard holds nor where files lie (opfs.js, memory.js).
+ * The files of a model on this device, by their SHA-256: which are there, how the missing ones come, how bytes
+ * are read. A file gets its final name only after its digest was right, so an interrupted install continues
+ * with what is missing. Knows neither what a shard holds nor where files lie (opfs.js, memory.js).
  */
 
 import { KleinbildError, throwIfCancelled } from "../errors.js";
@@ -107,7 +107,8 @@ export class ShardStore {
     try {
       return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     } catch (error) {
-      throw new KleinbildError("bad-shard", `${file.path} is not JSON. The site is damaged: build it again.`, { cause: error });
+      const message = `${file.path} is not JSON. The site is damaged: build it again.`;
+      throw new KleinbildError("bad-shard", message, { cause: error });
     }
   }
 
@@ -127,8 +128,8 @@ export class ShardStore {
       read = (await opening).read(target, offset);
     } catch (error) {
       this.#open.delete(name);
-      throw new KleinbildError("bad-shard", `${name} cannot be read from this device's storage. Reload the page to fetch it again.`,
-        { cause: error });
+      const message = `${name} cannot be read from this device's storage. Reload the page to fetch it again.`;
+      throw new KleinbildError("bad-shard", message, { cause: error });
     }
     if (read !== target.length) {
       throw new KleinbildError("bad-shard",

@@ -1,7 +1,8 @@
 /**
- * What the worker does with each message. One thing at a time: a start, or one picture. Every failure leaves as an error
- * message, and whatever a failure may have broken is thrown away, so that the next picture begins on a fresh device.
- * The model and the PNG encoder are passed in, which keeps this file free of WebGPU and storage.
+ * What the worker does with each message. One thing at a time: a start, or one picture. Every failure leaves
+ * as an error message, and whatever a failure may have broken is thrown away, so that the next picture begins
+ * on a fresh device. The model and the PNG encoder are passed in, which keeps this file free of WebGPU and
+ * storage.
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
@@ -107,7 +108,9 @@ export class Controller {
       precision,
       signal,
       // Within a picture, loading again is a stage before its own progress begins.
-      onProgress: (progress) => this.#parts.post({ type: "progress", job, ...progress, ...(job !== null && { fraction: 0 }) }, []),
+      onProgress: (progress) => {
+        this.#parts.post({ type: "progress", job, ...progress, ...(job !== null && { fraction: 0 }) }, []);
+      },
       onLost: (error) => this.#lost(error),
     });
     this.#runtime = runtime;
@@ -161,5 +164,6 @@ export class Controller {
  */
 export function pngText({ prompt, width, height, seed, steps, latents }, model) {
   const noise = latents ? "Latents: given" : `Seed: ${seed}`;
-  return { Software: "Kleinbild", parameters: `${prompt}\nSteps: ${steps}, ${noise}, Size: ${width}x${height}, Model: ${model}` };
+  const facts = `Steps: ${steps}, ${noise}, Size: ${width}x${height}, Model: ${model}`;
+  return { Software: "Kleinbild", parameters: `${prompt}\n${facts}` };
 }

@@ -1,6 +1,6 @@
 /**
- * The one dedicated worker's entry: joins the controller to the real model and to the page. Whatever escapes the
- * controller still reaches the page as an error message.
+ * The one dedicated worker's entry: joins the controller to the real model and to the page. Whatever escapes
+ * the controller still reaches the page as an error message.
  */
 
 import { asKleinbildError } from "../errors.js";

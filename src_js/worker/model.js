@@ -1,7 +1,7 @@
 /**
- * From a manifest's address to a model that makes pictures: manifest and store first (enough to say what is missing),
- * then the weights, the engine and the generator. What the worker's controller asks for, and the only file that knows
- * where each part comes from.
+ * From a manifest's address to a model that makes pictures: manifest and store first (enough to say what is
+ * missing), then the weights, the engine and the generator. What the worker's controller asks for, and the
+ * only file that knows where each part comes from.
  */
 
 import { createEngine } from "../engine/engine.js";
@@ -91,11 +91,14 @@ export async function loadModel({ manifest, store }, { precision, signal, onProg
 /** @param {URL} url @returns {Promise<unknown>} */
 async function fetchManifest(url) {
   const text = await fetchText(url);
-  if (text.length > MAX_MANIFEST_CHARACTERS) throw new KleinbildError("bad-manifest", `${url.pathname} is far too long.`);
+  if (text.length > MAX_MANIFEST_CHARACTERS) {
+    throw new KleinbildError("bad-manifest", `${url.pathname} is far too long.`);
+  }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new KleinbildError("bad-manifest", `${url.pathname} is not JSON. The site is damaged: build it again.`, { cause: error });
+    const message = `${url.pathname} is not JSON. The site is damaged: build it again.`;
+    throw new KleinbildError("bad-manifest", message, { cause: error });
   }
 }
 
@@ -110,11 +113,12 @@ async function fetchText(url) {
   try {
     response = await fetch(url);
   } catch (error) {
-    throw new KleinbildError("download-failed", `${url.pathname} could not be fetched. Check the connection and try again.`,
-      { cause: error });
+    const message = `${url.pathname} could not be fetched. Check the connection and try again.`;
+    throw new KleinbildError("download-failed", message, { cause: error });
   }
   if (!response.ok) {
-    throw new KleinbildError("download-failed", `${url.pathname} could not be fetched: the server answered ${response.status}.`);
+    const message = `${url.pathname} could not be fetched: the server answered ${response.status}.`;
+    throw new KleinbildError("download-failed", message);
   }
   return response.text();
 }

@@ -304,3 +304,34 @@ def test_refused_before_the_browser_starts(runner: Runner, arguments: tuple[str,
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert word in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "browser", "word"),
+    [
+        (
+            "command.CONNECT_SECONDS",
+            "#!/bin/sh\necho 'INFO:CONSOLE(1) no module' >&2\nsleep 60\n",
+            "no module",
+        ),
+        ("session.STALL_SECONDS", "", "silent for 0 minutes"),
+    ],
+)
+def test_time_limits(runner: Runner, limit: str, browser: str, word: str) -> None:
+    if browser:
+        fake = runner.folder / "fake"
+        fake.write_text(browser)
+        fake.chmod(0o755)
+        runner.environ["CHROMIUM"] = str(fake)
+    module, _, name = limit.partition(".")
+    script = (
+        f"import sys; from kleinbild.server.generate import {module}; {module}.{name} = 2.0\n"
+        "from kleinbild.server.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, *runner.command("--prompt", "hang")[2:]]
+    result = subprocess.run(
+        command, env=runner.environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert word in result.stderr
