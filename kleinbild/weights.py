@@ -31,8 +31,8 @@ class Dense:
 class Q4:
     """A linear [N, K] in 4 bits: value[n, k] = (code - zero point) * scale, one scale a row and block of K.
 
-    With B = ceil(K/block): codes uint8 [N, B, block/2], low nibble = even k; scales float16 or float32 [N, B];
-    zero_points uint8 [N, ceil(B/2)], low nibble = even block, or None for a zero point of 8 everywhere.
+    With B = ceil(K/block): codes uint8 [N, B, block/2], low nibble = even k; scales float16 or float32
+    [N, B]; zero_points uint8 [N, ceil(B/2)], low nibble = even block, or None: 8 everywhere.
     """
 
     shape: tuple[int, int]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import klein_numpy
 import numpy as np
 import numpy.typing as npt
 import pytest
 from checkpoint_factory import make_checkpoint, write_model
 from jobs import Arrays, Draw, Job
-import klein_numpy
 from reference import off_by_more_than_one, reference_picture, relative_error
 
 from kleinbild.package.site import build_site

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from pathlib import Path
 
 import pytest
 
 from kleinbild.errors import KleinbildError
-from kleinbild.server.generate import chromium
 from kleinbild.server.generate.chromium import browser_arguments, find_chromium, has_gpu
 
 
@@ -50,11 +51,11 @@ def test_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--host-resolver-rules=MAP kleinbild.localhost:80 127.0.0.1:4711, MAP * ~NOTFOUND" in software
     assert "--use-webgpu-adapter=swiftshader" in software
     assert "--use-angle=vulkan" not in software
-    monkeypatch.setattr(chromium.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(chromium.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     hardware = browser_arguments(tmp_path, 1, "u", software=False)
     assert {"--enable-features=Vulkan,VulkanFromANGLE", "--use-angle=vulkan"} <= set(hardware)
     assert "--use-webgpu-adapter=swiftshader" not in hardware
     assert "--no-sandbox" not in hardware
-    monkeypatch.setattr(chromium.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert "--no-sandbox" in browser_arguments(tmp_path, 1, "u", software=False)
