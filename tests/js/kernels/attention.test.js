@@ -2,8 +2,8 @@
  * attention.wgsl and qk_norm_rope.wgsl against float64: head dimensions, grouped heads, masks, ragged lengths, both precisions.
  *
  * Tolerances. Scores, weights and sums are f32: a score s is off by a few 2^-24 |s|, its weight exp(s) by as much in relative terms,
- * so 2e-6 for scores of a few units and 200 times 2^-23 = 2.4e-5, say 1e-4 at worst, for scores near 200. An f16 result is rounded
- * once: rms at most 2.8e-4, any one value 4.9e-4 of itself.
+ * so some 1e-6 for scores of a few units, and 200 times 2^-23 = 2.4e-5 for scores near 200. An f16 result is rounded once more,
+ * which assertClose grants.
  */
 
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ import { assertClose, at, attend, rms, rotate, rounded } from "../support/refere
 import { execute, put, vector } from "../support/tensors.js";
 
 const random = testRandom("attention.test.js");
-const TOLERANCE = { f32: { rms: 5e-6 }, f16: { rms: 4e-4, most: 3e-3 } };
+const TOLERANCE = 5e-6;
 
 /**
  * @typedef {object} Case
@@ -25,22 +25,23 @@ const TOLERANCE = { f32: { rms: 5e-6 }, f16: { rms: 4e-4, most: 3e-3 } };
  * @property {number} heads
  * @property {number} [kvHeads]
  * @property {boolean} [causal]
+ * @property {"f32"|"f16"} [only] in this precision alone: a head dimension takes the driver seconds to compile
  */
 
 /** @type {Record<string, Case>} */
 const CASES = {
   "head dimension 8": { queries: 33, keys: 40, headDim: 8, heads: 3 },
   "head dimension 16, causal": { queries: 65, keys: 65, headDim: 16, heads: 2, causal: true },
-  "head dimension 24": { queries: 7, keys: 37, headDim: 24, heads: 2 },
-  "head dimension 32, whole tiles": { queries: 64, keys: 32, headDim: 32, heads: 2 },
-  "head dimension 64, grouped heads": { queries: 5, keys: 70, headDim: 64, heads: 6, kvHeads: 2 },
-  "head dimension 96": { queries: 3, keys: 35, headDim: 96, heads: 1 },
+  "head dimension 24": { queries: 7, keys: 37, headDim: 24, heads: 2, only: "f32" },
+  "head dimension 32, whole tiles": { queries: 64, keys: 32, headDim: 32, heads: 2, only: "f32" },
+  "head dimension 64, grouped heads": { queries: 5, keys: 70, headDim: 64, heads: 6, kvHeads: 2, only: "f16" },
+  "head dimension 96": { queries: 3, keys: 35, headDim: 96, heads: 1, only: "f16" },
   "head dimension 128, grouped heads, causal": { queries: 45, keys: 45, headDim: 128, heads: 4, kvHeads: 1, causal: true },
-  "head dimension 256": { queries: 2, keys: 33, headDim: 256, heads: 1 },
+  "head dimension 256": { queries: 2, keys: 33, headDim: 256, heads: 1, only: "f32" },
   "head dimension 512": { queries: 34, keys: 31, headDim: 512, heads: 1 },
   "one key": { queries: 35, keys: 1, headDim: 8, heads: 1 },
   "one key, causal": { queries: 35, keys: 1, headDim: 16, heads: 1, causal: true },
-  "one query": { queries: 1, keys: 97, headDim: 16, heads: 2 },
+  "one query": { queries: 1, keys: 97, headDim: 8, heads: 2 },
   "fewer keys than queries, causal": { queries: 80, keys: 39, headDim: 16, heads: 2, kvHeads: 1, causal: true },
 };
 
@@ -55,10 +56,10 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
 
     /**
      * @param {string} name @param {Case} c
-     * @param {{sharp?: number, tolerance?: {rms: number, most?: number}}} [options] sharp: deviation of q and k
+     * @param {{sharp?: number, tolerance?: number}} [options] sharp: deviation of q and k
      * @returns {Promise<number>} dispatches
      */
-    async function check(name, { queries, keys, headDim, heads, kvHeads = heads, causal = false }, { sharp = 1, tolerance } = {}) {
+    async function check(name, { queries, keys, headDim, heads, kvHeads = heads, causal = false }, { sharp = 1, tolerance = TOLERANCE } = {}) {
       const q = rounded(random.normals(queries * heads * headDim, sharp), precision);
       const k = rounded(random.normals(keys * kvHeads * headDim, sharp), precision);
       const v = rounded(random.normals(keys * kvHeads * headDim), precision);
@@ -74,18 +75,20 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
         );
         return out;
       }, (values, program) => {
-        assertClose(values, expected, tolerance ?? TOLERANCE[precision], `${name}, ${precision}`);
+        assertClose(values, expected, { rms: tolerance, dtype: precision }, `${name}, ${precision}`);
         return program.commands.length;
       });
     }
 
-    for (const [name, c] of Object.entries(CASES)) test(name, () => check(name, c).then(() => {}));
+    for (const [name, c] of Object.entries(CASES)) {
+      if ((c.only ?? precision) === precision) test(name, () => check(name, c).then(() => {}));
+    }
 
     test("scores of hundreds", async () => {
       // q and k of deviation 8: a score of 16 products over 4 has deviation 8 * 8 * sqrt(16) / 4 = 64, the largest some 200
-      const tolerance = precision === "f32" ? { rms: 1e-4 } : { rms: 5e-4, most: 4e-3 };
-      await check("sharp", { queries: 40, keys: 70, headDim: 16, heads: 2 }, { sharp: 8, tolerance });
-      await check("sharp, causal", { queries: 40, keys: 40, headDim: 16, heads: 2, causal: true }, { sharp: 8, tolerance });
+      await check("sharp, causal", { queries: 40, keys: 40, headDim: 16, heads: 2, causal: true }, { sharp: 8, tolerance: 1e-4 });
+      // and of 8 products over sqrt(8): the same with deviation 9.5
+      await check("sharp", { queries: 40, keys: 70, headDim: 8, heads: 2 }, { sharp: 9.5, tolerance: 1e-4 });
     });
 
     test("a score far below all others, first or last", async () => {
@@ -96,7 +99,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
           const values = Float64Array.from({ length: 64 * 8 }, (_, i) => at(order, Math.floor(i / 256)) + (i % 8));
           attention(program, put(program, [1, 0, 0, 0, 0, 0, 0, 0], 1, 8), put(program, keys, 64, 8), put(program, rounded(values, precision), 64, 8), out, { headDim: 8 });
           return out;
-        }, (values) => assertClose(values, rounded([0, 1, 2, 3, 4, 5, 6, 7].map((i) => 4000 + i), precision), TOLERANCE[precision], "ladder"));
+        }, (values) => assertClose(values, rounded([0, 1, 2, 3, 4, 5, 6, 7].map((i) => 4000 + i), precision), { rms: TOLERANCE, dtype: precision }, "ladder"));
       }
     });
 
@@ -112,7 +115,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     });
 
     test("q, k and v as views of one buffer", async () => {
-      const [rows, headDim, heads] = [37, 16, 2];
+      const [rows, headDim, heads] = [37, 8, 3];
       const width = headDim * heads;
       const qkv = rounded(random.normals(rows * 3 * width), precision);
       const part = (/** @type {number} */ which) =>
@@ -123,7 +126,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
         const out = put(program, null, rows, width);
         attention(program, all.columnRange(0, width), all.columnRange(width, width), all.columnRange(2 * width, width), out, { headDim });
         return out;
-      }, (values) => assertClose(values, expected, TOLERANCE[precision], "fused"));
+      }, (values) => assertClose(values, expected, { rms: TOLERANCE, dtype: precision }, "fused"));
     });
 
     test("shapes that do not fit are refused", () => {
@@ -154,7 +157,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
             const turns = put(program, table, begin + rows, headDim, { dtype: "f32" });
             qkNormRope(program, view, vector(program, weight), turns, { headDim, eps, layout, positionBegin: begin });
             return view;
-          }, (values) => assertClose(values, expected, TOLERANCE[precision], `qk_norm_rope ${layout} ${headDim}`));
+          }, (values) => assertClose(values, expected, { rms: TOLERANCE, dtype: precision }, `qk_norm_rope ${layout} ${headDim}`));
         });
       }
     }
@@ -169,7 +172,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
         const table = put(program, Float64Array.from({ length: 2 * headDim }, (_, i) => 1 - (i % 2)), 2, headDim, { dtype: "f32" });
         qkNormRope(program, view, vector(program, weight), table, { headDim, eps: 1e-6, layout: "half" });
         return view;
-      }, (values) => assertClose(values, expected, TOLERANCE[precision], "eps"));
+      }, (values) => assertClose(values, expected, { rms: TOLERANCE, dtype: precision }, "eps"));
     });
   });
 }

@@ -217,19 +217,21 @@ export function groupNormed(x, weight, bias, { groups, eps }) {
 /**
  * @param {Values} actual
  * @param {Values} expected
- * @param {{rms: number, most?: number}} tolerance both relative to the rms of `expected`: the rms of the error, and the error
- *   of any one value (six times as much unless given: rounding errors have short tails)
+ * @param {{rms: number, most?: number, dtype?: FloatType}} tolerance rms: of the error, relative to the rms of `expected`; most: of
+ *   any one value, relative to the same, six times as much unless given (rounding errors have short tails); dtype: what the
+ *   result was rounded to: f16 grants each value its own rounding (2^-11 of it, or half the smallest half) before errors count
  * @param {string} what
  * @returns {void}
  */
-export function assertClose(actual, expected, { rms: tolerance, most = 6 * tolerance }, what) {
+export function assertClose(actual, expected, { rms: tolerance, most = 6 * tolerance, dtype = "f32" }, what) {
   assert.equal(actual.length, expected.length, `${what}: length`);
   let errors = 0;
   let squares = 0;
   let worst = 0;
   let place = 0;
   for (let i = 0; i < expected.length; i++) {
-    const error = Math.abs(at(actual, i) - at(expected, i));
+    const granted = dtype === "f16" ? Math.max(Math.abs(at(expected, i)) * 2 ** -11, 2 ** -25) : 0;
+    const error = Math.max(0, Math.abs(at(actual, i) - at(expected, i)) - granted);
     if (!Number.isFinite(error)) assert.fail(`${what}: element ${i} is ${at(actual, i)}, not ${at(expected, i)}`);
     if (error > worst) [worst, place] = [error, i];
     errors += error ** 2;
@@ -237,8 +239,8 @@ export function assertClose(actual, expected, { rms: tolerance, most = 6 * toler
   }
   const scale = Math.sqrt(squares / expected.length) || 1;
   const relative = Math.sqrt(errors / expected.length) / scale;
-  const told = `${what}: rms error ${relative.toExponential(2)} of ${tolerance}, worst ${(worst / scale).toExponential(2)} of ${most}`
-    + ` at ${place}: ${at(actual, place)}, not ${at(expected, place)}`;
+  const told = `${what}: rms error ${relative.toExponential(2)}, worst ${(worst / scale).toExponential(2)} at ${place}`
+    + ` (${at(actual, place)}, not ${at(expected, place)}), tolerance ${tolerance}`;
   if (process.env["TEST_ERRORS"]) console.log(told);
   assert.ok(relative <= tolerance && worst / scale <= most, told);
 }

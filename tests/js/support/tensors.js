@@ -13,6 +13,9 @@ import { at, halfBits } from "./reference.js";
 /** @typedef {"f32"|"f16"} FloatType */
 /** @typedef {{dtype?: FloatType, offset?: number, stride?: number, after?: number}} View offset, stride and after in elements */
 
+// Mesa's software driver takes up to 20 s to optimise a kernel with barriers, and these tests run each one a few times
+process.env["GALLIVM_PERF"] ??= "nopt";
+
 /** Bits of a NaN that no arithmetic makes, so that an untouched element is known. */
 const POISON = { f32: 0x7fc0ffee, f16: 0x7eef };
 
@@ -28,7 +31,7 @@ export function put(program, values, rows, columns, { dtype = program.float, off
   const count = whole.buffer.size / (dtype === "f16" ? 2 : 4);
   const bits = dtype === "f16" ? new Uint16Array(count) : new Uint32Array(count);
   bits.fill(POISON[dtype]);
-  const floats = new Float32Array(dtype === "f32" ? bits.buffer : 0);
+  const floats = new Float32Array(dtype === "f32" ? bits.buffer : new ArrayBuffer(0));
   for (let i = 0; values && i < rows * columns; i++) {
     const to = offset + Math.floor(i / columns) * stride + (i % columns);
     if (dtype === "f16") bits[to] = halfBits(at(values, i));

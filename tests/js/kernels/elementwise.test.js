@@ -1,0 +1,109 @@
+/**
+ * The elementwise kernels against float64: swiglu.wgsl, copy.wgsl, unpack_latents.wgsl, to_rgba.wgsl, both precisions.
+ * Before the result is rounded it is good to a few ulp of f32 (exp, one division).
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { copy, swiglu, toRgba, unpackLatents } from "../../../src_js/engine/ops/elementwise.js";
+import { openEngine } from "../support/gpu.js";
+import { testRandom } from "../support/random.js";
+import { assertClose, at, rounded, silu } from "../support/reference.js";
+import { execute, put, vector } from "../support/tensors.js";
+
+const random = testRandom("elementwise.test.js");
+const RMS = 2e-6;
+
+for (const precision of /** @type {const} */ (["f32", "f16"])) {
+  describe(`elementwise, precision ${precision}`, () => {
+    /** @type {import("../../../src_js/engine/engine.js").Engine} */
+    let engine;
+    before(async () => {
+      engine = await openEngine(precision);
+    });
+    after(() => engine.destroy());
+
+    for (const [rows, width] of /** @type {const} */ ([[1, 1], [3, 33], [70, 48], [5, 700]])) {
+      test(`swiglu, ${rows} rows of ${width}`, () => {
+        const x = rounded(random.normals(rows * 2 * width, 4), precision);
+        const expected = Float64Array.from({ length: rows * width }, (_, i) => {
+          const start = Math.floor(i / width) * 2 * width + (i % width);
+          return silu(at(x, start)) * at(x, start + width);
+        });
+        return execute(engine, (program) => {
+          const both = put(program, x, rows, 2 * width, { offset: 3, stride: 2 * width + 1 });
+          const out = put(program, null, rows, width, { offset: 5, stride: width + 3 });
+          swiglu(program, both.columnRange(0, width), both.columnRange(width, width), out);
+          return out;
+        }, (values) => assertClose(values, expected, { rms: RMS, dtype: precision }, "swiglu"));
+      });
+
+      test(`copy, ${rows} rows of ${width}`, () => {
+        const x = rounded(random.normals(rows * width), "f32");
+        return execute(engine, (program) => {
+          const out = put(program, null, rows, width, { offset: 2, stride: width + 7 });
+          copy(program, put(program, x, rows, width, { dtype: "f32", offset: 1, stride: width + 2 }), out);
+          return out;
+        }, (values) => assert.deepEqual(values, rounded(x, precision)));
+      });
+    }
+
+    test("swiglu of huge inputs saturates in f16 and stays finite", () =>
+      execute(engine, (program) => {
+        const both = put(program, rounded([60000, -60000, 300, 60000, 5, -60000], precision), 1, 6);
+        const out = put(program, null, 1, 3);
+        swiglu(program, both.columnRange(0, 3), both.columnRange(3, 3), out);
+        return out;
+      }, (values) => {
+        assert.ok(values.every(Number.isFinite), String(values));
+        if (precision === "f16") assert.deepEqual([values[0], values[2]], [65504, -65504]);
+      }));
+
+    for (const [height, width, channels] of /** @type {const} */ ([[1, 1, 4], [3, 2, 32], [5, 7, 8]])) {
+      test(`unpack latents, ${height}x${width}, ${channels} channels`, () => {
+        const packed = channels * 4;
+        const tokens = rounded(random.normals(height * width * packed), "f32");
+        const scale = rounded(random.normals(packed, 0.3, 1), "f32");
+        const mean = rounded(random.normals(packed), "f32");
+        const expected = new Float64Array(height * width * packed);
+        for (let token = 0; token < height * width; token++) {
+          for (let p = 0; p < packed; p++) {
+            const [c, dy, dx] = [p >> 2, (p >> 1) & 1, p & 1];
+            const y = Math.floor(token / width) * 2 + dy;
+            const x = (token % width) * 2 + dx;
+            expected[(y * 2 * width + x) * channels + c] = at(tokens, token * packed + p) * at(scale, p) + at(mean, p);
+          }
+        }
+        return execute(engine, (program) => {
+          const tensor = put(program, null, height * width * 4, channels);
+          const from = put(program, tokens, height * width, packed, { dtype: "f32" });
+          const norm = { scale: vector(program, scale), mean: vector(program, mean) };
+          unpackLatents(program, from, norm, { height: 2 * height, width: 2 * width, tensor }, 2);
+          return tensor;
+        }, (values) => assertClose(values, expected, { rms: RMS, dtype: precision }, "unpack latents"));
+      });
+    }
+
+    test("pixels: clamped, rounded with halves to even, opaque", async () => {
+      // x with x / 2 + 1/2 = (n + 1/2) / 255 cannot be exact in f32; 127.5 is the one tie that is: x = 0
+      const levels = [-9, -1, -0.999, 0, 0.5, 0.25, 1, 7, ...random.normals(91, 0.7)];
+      while (levels.length % 3) levels.push(0);
+      const x = rounded(levels, "f32");
+      const program = engine.program("pixels");
+      const from = put(program, x, x.length / 3, 3, { dtype: "f32" });
+      const out = program.tensor(x.length / 3, 1, "f32");
+      toRgba(program, from, out);
+      await program.build();
+      await engine.run(program);
+      const bytes = new Uint8Array(await engine.readBytes(out.buffer, 0, (x.length / 3) * 4));
+      program.destroy();
+      for (const [i, value] of x.entries()) {
+        const exact = Math.min(1, Math.max(0, value / 2 + 0.5)) * 255;
+        const level = at(bytes, Math.floor(i / 3) * 4 + (i % 3));
+        assert.ok(Math.abs(level - exact) <= 0.5 + 1e-4, `${value} became ${level}`);
+        if (value === 0) assert.equal(level, 128, "127.5 goes to the even neighbour");
+      }
+      assert.ok(bytes.filter((_, i) => i % 4 === 3).every((alpha) => alpha === 255));
+    });
+  });
+}
