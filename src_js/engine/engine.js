@@ -44,9 +44,10 @@ export class Engine {
     });
   }
 
-  /** @param {string} message what the browser said when the device was lost */
+  /** @param {string} message what the browser said when the device was lost @returns {KleinbildError} what `check` throws from now on */
   markLost(message) {
     this.#failure = new KleinbildError("device-lost", `The GPU stopped working for this page: ${message || "no reason given"}`);
+    return this.#failure;
   }
 
   /** @throws {KleinbildError} the failure that the device reported, if any */
@@ -125,6 +126,7 @@ export class Engine {
       await staging.mapAsync(GPUMapMode.READ);
       return staging.getMappedRange().slice(offset - from, offset - from + length);
     } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve)); // news of a lost device may come just after the failed read
       this.check();
       throw error;
     } finally {
@@ -152,13 +154,8 @@ export async function createEngine({ gpu, precision, readKernel, onLost }) {
   const entries = await Promise.all(KERNEL_FILES.map(async (name) => /** @type {const} */ ([name, await readKernel(name)])));
   const engine = new Engine(device, info, new Map(entries));
   void device.lost.then(({ reason, message }) => {
-    if (reason === "destroyed") return;
-    engine.markLost(message);
-    try {
-      engine.check();
-    } catch (error) {
-      onLost?.(/** @type {KleinbildError} */ (error));
-    }
+    const error = engine.markLost(message);
+    if (reason !== "destroyed") onLost?.(error);          // destroyed by us: no news, but what still runs must fail
   });
   return engine;
 }

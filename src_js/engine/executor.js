@@ -37,32 +37,36 @@ export class Executor {
     const pending = [];
     let next = 0;
     let done = 0;
-    while (next < program.commands.length || pending.length > 0) {
-      while (next < program.commands.length && pending.length < IN_FLIGHT) {
-        throwIfCancelled(signal);
-        this.check();
-        const encoder = this.device.createCommandEncoder({ label: program.label });
-        const pass = encoder.beginComputePass();
-        let flops = 0;
-        const first = next;
-        while (next < program.commands.length && next - first < MAX_COMMANDS && (flops < this.#budget || next === first)) {
-          const command = /** @type {import("./program.js").Command} */ (program.commands[next++]);
-          pass.setPipeline(command.pipeline);
-          pass.setBindGroup(0, command.bindGroup);
-          pass.dispatchWorkgroups(...command.workgroups);
-          flops += command.flops;
+    try {
+      while (next < program.commands.length || pending.length > 0) {
+        while (next < program.commands.length && pending.length < IN_FLIGHT) {
+          throwIfCancelled(signal);
+          this.check();
+          const encoder = this.device.createCommandEncoder({ label: program.label });
+          const pass = encoder.beginComputePass();
+          let flops = 0;
+          const first = next;
+          while (next < program.commands.length && next - first < MAX_COMMANDS && (flops < this.#budget || next === first)) {
+            const command = /** @type {import("./program.js").Command} */ (program.commands[next++]);
+            pass.setPipeline(command.pipeline);
+            pass.setBindGroup(0, command.bindGroup);
+            pass.dispatchWorkgroups(...command.workgroups);
+            flops += command.flops;
+          }
+          pass.end();
+          const queued = pending.length;
+          const start = performance.now();
+          queue.submit([encoder.finish()]);
+          pending.push(queue.onSubmittedWorkDone().then(() => {
+            this.#adapt(flops, (performance.now() - start) / (queued + 1));
+            done += flops;
+            onProgress?.(done);
+          }));
         }
-        pass.end();
-        const queued = pending.length;
-        const start = performance.now();
-        queue.submit([encoder.finish()]);
-        pending.push(queue.onSubmittedWorkDone().then(() => {
-          this.#adapt(flops, (performance.now() - start) / (queued + 1));
-          done += flops;
-          onProgress?.(done);
-        }));
+        await pending.shift();
       }
-      await pending.shift();
+    } finally {
+      await Promise.allSettled(pending);                 // whoever is told of a failure hears no progress after it
     }
     this.check();
     throwIfCancelled(signal);

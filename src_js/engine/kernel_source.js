@@ -61,11 +61,14 @@ function expand(sources, name, flags, out) {
   const open = [];
   for (const line of source.split("\n")) {
     const [, directive, argument] = /^\s*\/\/#(\w+)\s*(\w*)\s*$/.exec(line) ?? [];
+    const continues = directive === "else" || directive === "endif";
+    if (continues && open.length === 0) throw new Error(`${name}.wgsl: //#${directive} without //#if`);
     if (directive === "if") open.push(flags.has(argument ?? ""));
     else if (directive === "else") open.push(!open.pop());
     else if (directive === "endif") open.pop();
     else if (open.includes(false)) continue;
     else if (directive === "include") expand(sources, argument ?? "", flags, out);
+    else if (line.includes("//#")) throw new Error(`${name}.wgsl: no such directive: ${line.trim()}`);
     else out.push(line);
   }
   if (open.length > 0) throw new Error(`${name}.wgsl: //#if without //#endif`);

@@ -4,14 +4,15 @@
 
 import { attention } from "../engine/ops/attention.js";
 import { toRgba, unpackLatents } from "../engine/ops/elementwise.js";
-import { conv2d, linear } from "../engine/ops/linear.js";
+import { conv2d } from "../engine/ops/conv2d.js";
+import { linear } from "../engine/ops/linear.js";
 import { groupNorm } from "../engine/ops/norms.js";
 
 /**
  * @typedef {import("../engine/program.js").Program} Program
  * @typedef {import("../engine/tensor.js").Tensor} Tensor
  * @typedef {import("../engine/kernel_source.js").FloatType} FloatType
- * @typedef {import("../engine/ops/linear.js").FeatureMap} FeatureMap
+ * @typedef {import("../engine/ops/conv2d.js").FeatureMap} FeatureMap
  * @typedef {import("../engine/weights.js").StageWeights} StageWeights
  * @typedef {import("../manifest.js").VaeDecoderConfig} VaeDecoderConfig
  */

@@ -3,7 +3,7 @@
  */
 
 import { grid } from "../program.js";
-import { rowSlices } from "./linear.js";
+import { rowSlices } from "./products.js";
 
 /**
  * @typedef {import("../program.js").Program} Program

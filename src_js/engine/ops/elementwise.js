@@ -8,7 +8,7 @@ import { grid } from "../program.js";
  * @typedef {import("../program.js").Program} Program
  * @typedef {import("../program.js").Range} Range
  * @typedef {import("../tensor.js").Tensor} Tensor
- * @typedef {import("./linear.js").FeatureMap} FeatureMap
+ * @typedef {import("./conv2d.js").FeatureMap} FeatureMap
  */
 
 const WORKGROUP = 256;

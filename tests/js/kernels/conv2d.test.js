@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { conv2d } from "../../../src_js/engine/ops/linear.js";
+import { conv2d } from "../../../src_js/engine/ops/conv2d.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 import { assertClose, at, convolution, doubled, rounded } from "../support/reference.js";
