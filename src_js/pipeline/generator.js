@@ -5,7 +5,7 @@
  * compare it with the reference pipeline.
  */
 
-import { throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { stageFlops } from "./cost.js";
 import { embedTokens } from "./embedding.js";
 import { packLatents } from "./latents.js";
@@ -87,9 +87,13 @@ export class Generator {
    * @param {Settings} settings
    * @param {Observer} [observer]
    * @returns {Promise<Picture>}
-   * @throws {import("../errors.js").KleinbildError} cancelled, out-of-memory, device-lost, bad-shard
+   * @throws {KleinbildError} bad-input, cancelled, out-of-memory, device-lost, bad-shard
    */
   async generate(settings, observer = {}) {
+    const side = this.tokenPixels;
+    if (settings.width % side !== 0 || settings.height % side !== 0) {
+      throw new KleinbildError("bad-input", `This model draws in multiples of ${side} pixels, not ${settings.width}x${settings.height}.`);
+    }
     throwIfCancelled(observer.signal);
     this.engine.check();
     const run = new Run(this, settings, observer);

@@ -26,7 +26,8 @@ const BAD = [
   ["a seed below zero", { seed: -1n }, /seed/],
   ["a seed of 65 bits", { seed: 2n ** 64n }, /seed/],
   ["a seed that is a number", { seed: 1 }, /seed/],
-  ["latents of another size", { latents: new Float32Array(128) }, /latents/],
+  ["latents of another type", { latents: [0, 1] }, /latents/],
+  ["an endless prompt", { prompt: "x".repeat(100_001) }, /at most 100000/],
   ["a prompt that is no text", { prompt: null }, /prompt/],
 ];
 
