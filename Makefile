@@ -9,7 +9,7 @@ LAVAPIPE := .cache/lavapipe/env
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run site test check test-py test-js test-browser chromium clean
+.PHONY: help run site test check test-js test-py test-dawn test-browser chromium clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ run: site ## build the site from the project's own model and serve it on this ma
 site: $(VENV)/.run ## build dist/ from the project's own model
 	$(BIN)/python build.py site tiny --out dist
 
-test: check test-js test-py test-browser ## check and test everything: Python, JavaScript, kernels, browser
+test: check test-js test-py test-dawn test-browser ## check and test everything: Python, JavaScript, kernels, browser
 
 check: $(VENV)/.test node_modules/.package-lock.json ## ruff, mypy, tsc
 	$(BIN)/ruff check .
@@ -33,6 +33,9 @@ test-js: node_modules/.package-lock.json $(LAVAPIPE) ## node --test: pure JavaSc
 
 test-py: $(VENV)/.test node_modules/.package-lock.json ## pytest: packager, server, command lines
 	$(BIN)/pytest tests/py
+
+test-dawn: $(VENV)/.test node_modules/.package-lock.json $(LAVAPIPE) ## pytest: the page's pipeline on Node's WebGPU
+	$(BIN)/pytest tests/dawn
 
 test-browser: $(VENV)/.test chromium ## pytest: the page in headless Chromium
 	$(BIN)/pytest tests/browser
