@@ -17,7 +17,7 @@
 
 /** Every kernel file and include, by name; the order is of no meaning. */
 export const KERNEL_FILES = Object.freeze([
-  "attention", "conv2d", "copy", "gemm_tile", "group_norm_apply", "group_norm_combine", "group_norm_partial",
+  "attention", "conv2d", "copy", "elementwise", "gemm_tile", "group_norm_apply", "group_norm_combine", "group_norm_partial",
   "layer_norm", "linear", "qk_norm_rope", "reduce", "rms_norm", "store", "swiglu", "to_rgba", "unpack_latents", "weights",
 ]);
 

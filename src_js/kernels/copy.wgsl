@@ -16,17 +16,10 @@ struct Params {
 
 //#include store
 
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) index: u32,
-) {
-  let at = (group.y * groups.x + group.x) * 256u + index;
-  if (at >= p.element_count) {
-    return;
-  }
+fn element(at: u32) {
   let row = at / p.columns;
   let column = at - row * p.columns;
   out[p.out_offset + row * p.out_stride + column] = to_c(f32(x[p.x_offset + row * p.x_stride + column]));
 }
+
+//#include elementwise

@@ -18,16 +18,7 @@ struct Params {
 
 //#include store
 
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) index: u32,
-) {
-  let at = (group.y * groups.x + group.x) * 256u + index;
-  if (at >= p.element_count) {
-    return;
-  }
+fn element(at: u32) {
   let channel = at % p.channels;
   let s = statistics[channel / p.group_channels];
   var value = (f32(x[at]) - s.x) * s.y * weight[channel] + bias[channel];
@@ -36,3 +27,5 @@ fn main(
 //#endif
   out[at] = to_c(value);
 }
+
+//#include elementwise

@@ -3,24 +3,17 @@
 // x NHWC [pixels, 3] f32; out one packed RGBA word a pixel (red in the low byte, alpha 255). One invocation a pixel.
 
 struct Params {
-  pixels: u32,
+  element_count: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) index: u32,
-) {
-  let at = (group.y * groups.x + group.x) * 256u + index;
-  if (at >= p.pixels) {
-    return;
-  }
+fn element(at: u32) {
   let value = vec3<f32>(x[at * 3u], x[at * 3u + 1u], x[at * 3u + 2u]);
   let level = vec3<u32>(round(clamp(value * 0.5 + 0.5, vec3<f32>(0.0), vec3<f32>(1.0)) * 255.0));
   out[at] = level.r | (level.g << 8u) | (level.b << 16u) | (255u << 24u);
 }
+
+//#include elementwise

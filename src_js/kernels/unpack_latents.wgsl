@@ -18,16 +18,7 @@ struct Params {
 
 //#include store
 
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) index: u32,
-) {
-  let at = (group.y * groups.x + group.x) * 256u + index;
-  if (at >= p.element_count) {
-    return;
-  }
+fn element(at: u32) {
   let pixel = at / p.channels;
   let channel = at - pixel * p.channels;
   let out_width = p.width * PATCH;
@@ -37,3 +28,5 @@ fn main(
   let packed = (channel * PATCH + y % PATCH) * PATCH + x % PATCH;
   out[at] = to_c(tokens[token * p.channels * PATCH * PATCH + packed] * scale[packed] + mean[packed]);
 }
+
+//#include elementwise

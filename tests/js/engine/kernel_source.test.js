@@ -35,7 +35,13 @@ test("includes, conditions, types and constants", () => {
   assert.deepEqual(renderKernel(sources, { kernel: "part", types: { T: "f32" } }).split("\n"), ["alias T = f32;", "end"]);
 });
 
-test("a missing file and an open condition are faults", () => {
+test("a missing file, an open or unopened condition and an unknown directive are faults", () => {
+  const render = (/** @type {string} */ text) => renderKernel(new Map([["main", text]]), { kernel: "main" });
+  assert.throws(() => render("//#include part"), /part\.wgsl is not loaded/);
+  assert.throws(() => render("//#if A\n//#endif\n//#endif"), /#endif without/);
+  assert.throws(() => render("//#else"), /#else without/);
+  assert.throws(() => render("//#elif A"), /no such directive/);
+  assert.throws(() => render("//#if A B"), /no such directive/);
   assert.throws(() => renderKernel(new Map(), { kernel: "none" }), /none\.wgsl is not loaded/);
   assert.throws(() => renderKernel(new Map([["open", "//#if A"]]), { kernel: "open" }), /without \/\/#endif/);
 });
