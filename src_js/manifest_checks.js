@@ -1,10 +1,10 @@
 /**
  * What the fields of a manifest must be to each other: the model's numbers among themselves, and every tensor
- * part against its shard and its byte layout. The layout is the one that kleinbild/package/layout.py writes
- * and the kernels read: rows padded to 8 elements, the three sections of a q4 part each starting on 256 bytes.
+ * part against its shard and its byte layout (tensor_layout.js).
  */
 
 import { refuse } from "./reader.js";
+import { ALIGNMENT_BYTES, partLayout, storedMatrix } from "./tensor_layout.js";
 
 /**
  * @typedef {import("./manifest.js").Manifest} Manifest
@@ -12,9 +12,7 @@ import { refuse } from "./reader.js";
  * @typedef {import("./manifest.js").Tensor} Tensor
  */
 
-const ALIGNMENT_BYTES = 256;
-const ROW_ELEMENTS = 8;
-const Q4_BLOCK_SIZES = [16, 32, 64, 128, 256];
+const Q4_BLOCK_SIZES = [16, 32, 64, 128];
 
 /** @type {Record<Tensor["kind"], { rank: number, formats: Tensor["format"][], split: boolean }>} */
 const KINDS = {
@@ -23,45 +21,6 @@ const KINDS = {
   conv: { rank: 4, formats: ["f32", "f16"], split: false },
   embedding: { rank: 2, formats: ["f32", "f16"], split: true },
 };
-
-/** @param {number} value @param {number} multiple */
-function roundUp(value, multiple) {
-  return Math.ceil(value / multiple) * multiple;
-}
-
-/** @param {readonly number[]} values */
-function product(values) {
-  return values.reduce((a, b) => a * b, 1);
-}
-
-/**
- * @param {Pick<Tensor, "shape">} tensor
- * @returns {{ rows: number, columns: number }} the matrix that is stored; a vector has one column
- */
-export function storedMatrix({ shape }) {
-  const [rows = 1, ...rest] = shape;
-  return { rows, columns: product(rest) };
-}
-
-/**
- * Bytes of `rowCount` stored rows, without the padding after the last section.
- * @param {Pick<Tensor, "kind"|"shape"|"format"|"block_size"|"zero_points">} tensor
- * @param {number} rowCount
- */
-export function partBytes(tensor, rowCount) {
-  const { columns } = storedMatrix(tensor);
-  if (tensor.format === "q4") {
-    const blocks = Math.ceil(columns / tensor.block_size);
-    const codes = rowCount * ((blocks * tensor.block_size) / 2);
-    const scales = rowCount * roundUp(blocks, 2) * 2;
-    if (!tensor.zero_points) return roundUp(codes, ALIGNMENT_BYTES) + scales;
-    const zeroPoints = rowCount * (roundUp(blocks, ROW_ELEMENTS) / 2);
-    return roundUp(codes, ALIGNMENT_BYTES) + roundUp(scales, ALIGNMENT_BYTES) + zeroPoints;
-  }
-  const padded = tensor.kind === "linear" || tensor.kind === "conv";
-  const stride = padded ? roundUp(columns, ROW_ELEMENTS) : columns;
-  return rowCount * stride * (tensor.format === "f16" ? 2 : 4);
-}
 
 /** @param {ModelConfig} config */
 export function checkConfig(config) {
@@ -135,7 +94,7 @@ function checkTensor(tensor, where) {
     if (part.row_start !== next) refuse(`${at}.row_start`, `expected ${next}, found ${part.row_start}`);
     next += part.row_count;
     if (part.offset % ALIGNMENT_BYTES !== 0) refuse(`${at}.offset`, `not a multiple of ${ALIGNMENT_BYTES}`);
-    const bytes = partBytes(tensor, part.row_count);
+    const { bytes } = partLayout(tensor, part.row_count);
     if (part.length !== bytes) refuse(`${at}.length`, `expected ${bytes} bytes, found ${part.length}`);
   });
   if (next !== rows) refuse(`${where}.parts`, `cover ${next} of ${rows} rows`);

@@ -63,7 +63,7 @@ def _check_model(root: Path, path: Path, report: Report) -> None:
         shards = [manifest.shards[i] for i in stage.shards]
         tensors = sum(tensor.stage == stage.name for tensor in manifest.tensors)
         size = size_text(sum(shard.bytes for shard in shards))
-        report.say(f"  {stage.name}: {tensors} tensors in {len(shards)} shards, {size}")
+        report.say(f"  {stage.name}: tensors {tensors}, shards {len(shards)}, {size}")
         whole = all([_has_size(root, shard, report) for shard in shards]) and whole
     if _has_size(root, manifest.tokenizer, report):
         with report.collecting():

@@ -2,10 +2,11 @@
  * Puts a stage's shards on the GPU, one buffer a shard, and finds each tensor's bytes in them.
  *
  * A shard is read straight into its mapped buffer: no copy in the JavaScript heap. A weight split over several shards keeps its
- * parts (runs of rows); linear.js runs one dispatch for each. The byte layout is the packager's (kleinbild/package/layout.py).
+ * parts (runs of rows); linear.js runs one dispatch for each.
  */
 
 import { throwIfCancelled } from "../errors.js";
+import { partLayout } from "../tensor_layout.js";
 
 /**
  * @typedef {import("../manifest.js").Manifest} Manifest
@@ -35,28 +36,8 @@ import { throwIfCancelled } from "../errors.js";
  * @property {WeightPart[]} parts
  */
 
-const roundUp = (/** @type {number} */ value, /** @type {number} */ multiple) => Math.ceil(value / multiple) * multiple;
-
-/**
- * Where a linear's or vector's sections lie inside a part, in the layout that the packager writes.
- * @param {TensorEntry} entry
- * @param {number} rows rows of the part
- */
-export function sections(entry, rows) {
-  const inner = entry.shape.length > 1 ? entry.shape.slice(1).reduce((a, b) => a * b, 1) : 1;
-  if (entry.kind === "vector") return { stride: 1, scaleStride: 0, zeroStride: 0, lengths: [roundUp(rows * 4, 256)] };
-  if (entry.format !== "q4") {
-    const stride = roundUp(inner, 8);
-    return { stride, scaleStride: 0, zeroStride: 0, lengths: [roundUp(rows * stride * (entry.format === "f16" ? 2 : 4), 256)] };
-  }
-  const blocks = Math.ceil(inner / entry.block_size);
-  const stride = blocks * entry.block_size;
-  const scaleStride = roundUp(blocks, 2);
-  const zeroStride = roundUp(blocks, 8);
-  const lengths = [roundUp((rows * stride) / 2, 256), roundUp(rows * scaleStride * 2, 256)];
-  if (entry.zero_points) lengths.push(roundUp((rows * zeroStride) / 2, 256));
-  return { stride, scaleStride, zeroStride, lengths };
-}
+/** A binding must hold whole vec4s; shards are padded beyond their last section. */
+const BINDING_BYTES = 16;
 
 export class StageWeights {
   /** @param {GPUBuffer[]} buffers @param {Map<string, Weight>} weights */
@@ -107,7 +88,7 @@ export async function loadStage(engine, manifest, stageName, readShard, { signal
       const shard = /** @type {import("../manifest.js").Shard} */ (manifest.shards[index]);
       engine.checkBufferSize(shard.bytes);
       const buffer = engine.device.createBuffer({
-        label: shard.path, size: roundUp(shard.bytes, 4), usage: GPUBufferUsage.STORAGE, mappedAtCreation: true,
+        label: shard.path, size: shard.bytes, usage: GPUBufferUsage.STORAGE, mappedAtCreation: true,
       });
       buffers.set(index, buffer);
       await readShard(shard.sha256, 0, new Uint8Array(buffer.getMappedRange(), 0, shard.bytes));
@@ -129,18 +110,12 @@ export async function loadStage(engine, manifest, stageName, readShard, { signal
 
 /** @param {TensorEntry} entry @param {Map<number, GPUBuffer>} buffers by shard index @returns {Weight} */
 function place(entry, buffers) {
-  const { stride, scaleStride, zeroStride } = sections(entry, 1);
+  const { rowStride: stride, scaleStride, zeroStride } = partLayout(entry, 1);
   const parts = entry.parts.map((part) => {
     const buffer = /** @type {GPUBuffer} */ (buffers.get(part.shard));
-    const { lengths } = sections(entry, part.row_count);
-    let offset = part.offset;
-    const ranges = lengths.map((length) => {
-      const range = { buffer, offset, size: Math.min(length, buffer.size - offset) };
-      offset += length;
-      return range;
-    });
-    const values = /** @type {Required<Range>} */ (ranges[0]);
-    return { rowStart: part.row_start, rowCount: part.row_count, values, scales: ranges[1], zeroPoints: ranges[2] };
+    const [values, scales, zeroPoints] = partLayout(entry, part.row_count).sections.map(({ offset, bytes }) => (
+      { buffer, offset: part.offset + offset, size: Math.ceil(bytes / BINDING_BYTES) * BINDING_BYTES }));
+    return { rowStart: part.row_start, rowCount: part.row_count, values: /** @type {Required<Range>} */ (values), scales, zeroPoints };
   });
   const { name, shape, format, block_size: blockSize } = entry;
   return { name, shape, format, blockSize, stride, scaleStride, zeroStride, parts };

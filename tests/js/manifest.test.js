@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FIELDS, parseManifest, requiredFiles } from "../../src_js/manifest.js";
-import { partBytes } from "../../src_js/manifest_checks.js";
+import { partLayout } from "../../src_js/tensor_layout.js";
 import { smallManifest } from "./manifest_fixture.js";
 
 test("a valid manifest is read as it is", () => {
@@ -25,11 +25,11 @@ test("required files are the tokenizer and each shard once", () => {
 test("part sizes follow the layout", () => {
   const q4 = { kind: /** @type {const} */ ("linear"), shape: [7, 33], format: /** @type {const} */ ("q4"), block_size: 16 };
   // 3 blocks a row: 24 bytes of codes, 4 scales of 2 bytes, 8 nibbles of zero points.
-  assert.equal(partBytes({ ...q4, zero_points: false }, 7), 256 + 7 * 8);
-  assert.equal(partBytes({ ...q4, zero_points: true }, 7), 256 + 256 + 7 * 4);
-  assert.equal(partBytes({ ...q4, zero_points: true }, 3), 256 + 256 + 3 * 4);
+  assert.equal(partLayout({ ...q4, zero_points: false }, 7).bytes, 256 + 7 * 8);
+  assert.equal(partLayout({ ...q4, zero_points: true }, 7).bytes, 256 + 256 + 7 * 4);
+  assert.equal(partLayout({ ...q4, zero_points: true }, 3).bytes, 256 + 256 + 3 * 4);
   const conv = { kind: /** @type {const} */ ("conv"), shape: [2, 3, 1, 1], format: /** @type {const} */ ("f16") };
-  assert.equal(partBytes({ ...conv, block_size: 0, zero_points: false }, 2), 2 * 8 * 2);
+  assert.equal(partLayout({ ...conv, block_size: 0, zero_points: false }, 2).bytes, 2 * 8 * 2);
 });
 
 /** @type {[string, (manifest: any) => void, RegExp][]} */

@@ -43,7 +43,7 @@ JS_LAYERS: dict[str, set[str]] = {
     "worker": {"errors", "reader", "manifest", "protocol", "storage", "image", "engine", "pipeline"},
     "sw": {"errors"},
 }
-JS_ALIASES = {"manifest_checks": "manifest"}
+JS_ALIASES = {"manifest_checks": "manifest", "tensor_layout": "manifest"}
 
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\\])//[^\n]*", re.DOTALL)
 STATEMENT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']""")

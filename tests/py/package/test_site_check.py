@@ -82,7 +82,7 @@ def test_a_whole_site(site: Path) -> None:
         "  transformer",
         "  vae_decoder",
     ]
-    assert report.lines[2] == "  embedding: 1 tensors in 1 shards, 131.1 KB"
+    assert report.lines[2] == "  embedding: tensors 1, shards 1, 131.1 KB"
 
 
 def test_a_flipped_bit_is_found(site: Path) -> None:
