@@ -20,7 +20,10 @@ run: site ## build the site from the project's own model and serve it on this ma
 site: $(VENV)/.run ## build dist/ from the project's own model
 	$(BIN)/python build.py site tiny --out dist
 
-test: check test-js test-py test-dawn test-browser ## check and test everything: Python, JavaScript, kernels, browser
+test: check ## check and test everything: Python, JavaScript, kernels, browser
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-js test-py
+	$(MAKE) --no-print-directory test-dawn
+	$(MAKE) --no-print-directory test-browser
 
 check: $(VENV)/.test node_modules/.package-lock.json ## ruff, mypy, tsc
 	$(BIN)/ruff check .
