@@ -32,7 +32,7 @@ check: $(VENV)/.test node_modules/.package-lock.json ## ruff, mypy, tsc
 	npx --no-install tsc -p .
 
 test-js: node_modules/.package-lock.json $(LAVAPIPE) ## node --test: pure JavaScript, and kernels on Dawn
-	. ./$(LAVAPIPE) && node --test tests/js/
+	. ./$(LAVAPIPE) && node --test --test-concurrency=2 tests/js/
 
 test-py: $(VENV)/.test node_modules/.package-lock.json ## pytest: packager, server, command lines
 	$(BIN)/pytest tests/py
