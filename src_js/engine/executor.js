@@ -32,7 +32,6 @@ export class Executor {
    * @throws {KleinbildError} cancelled, out-of-memory, device-lost
    */
   async run(program, { signal, onProgress } = {}) {
-    const { queue } = this.device;
     /** @type {Promise<void>[]} */
     const pending = [];
     let next = 0;
@@ -42,22 +41,11 @@ export class Executor {
         while (next < program.commands.length && pending.length < IN_FLIGHT) {
           throwIfCancelled(signal);
           this.check();
-          const encoder = this.device.createCommandEncoder({ label: program.label });
-          const pass = encoder.beginComputePass();
-          let flops = 0;
-          const first = next;
-          while (next < program.commands.length && next - first < MAX_COMMANDS && (flops < this.#budget || next === first)) {
-            const command = /** @type {import("./program.js").Command} */ (program.commands[next++]);
-            pass.setPipeline(command.pipeline);
-            pass.setBindGroup(0, command.bindGroup);
-            pass.dispatchWorkgroups(...command.workgroups);
-            flops += command.flops;
-          }
-          pass.end();
           const queued = pending.length;
           const start = performance.now();
-          queue.submit([encoder.finish()]);
-          pending.push(queue.onSubmittedWorkDone().then(() => {
+          const { end, flops } = this.#submit(program, next);
+          next = end;
+          pending.push(this.device.queue.onSubmittedWorkDone().then(() => {
             this.#adapt(flops, (performance.now() - start) / (queued + 1));
             done += flops;
             onProgress?.(done);
@@ -70,6 +58,28 @@ export class Executor {
     }
     this.check();
     throwIfCancelled(signal);
+  }
+
+  /**
+   * @param {import("./program.js").Program} program
+   * @param {number} first command to encode
+   * @returns {{end: number, flops: number}} the command after the last that fitted the budget, and what they cost
+   */
+  #submit(program, first) {
+    const encoder = this.device.createCommandEncoder({ label: program.label });
+    const pass = encoder.beginComputePass();
+    let end = first;
+    let flops = 0;
+    while (end < program.commands.length && end - first < MAX_COMMANDS && (flops < this.#budget || end === first)) {
+      const command = /** @type {import("./program.js").Command} */ (program.commands[end++]);
+      pass.setPipeline(command.pipeline);
+      pass.setBindGroup(0, command.bindGroup);
+      pass.dispatchWorkgroups(...command.workgroups);
+      flops += command.flops;
+    }
+    pass.end();
+    this.device.queue.submit([encoder.finish()]);
+    return { end, flops };
   }
 
   /** @param {number} flops of a submit @param {number} ms it took, about */

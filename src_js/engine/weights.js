@@ -5,7 +5,7 @@
  * parts (runs of rows); linear.js runs one dispatch for each.
  */
 
-import { throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { partLayout } from "../tensor_layout.js";
 
 /**
@@ -87,9 +87,7 @@ export async function loadStage(engine, manifest, stageName, readShard, { signal
       throwIfCancelled(signal);
       const shard = /** @type {import("../manifest.js").Shard} */ (manifest.shards[index]);
       engine.checkBufferSize(shard.bytes);
-      const buffer = engine.device.createBuffer({
-        label: shard.path, size: shard.bytes, usage: GPUBufferUsage.STORAGE, mappedAtCreation: true,
-      });
+      const buffer = mappedBuffer(engine.device, shard);
       buffers.set(index, buffer);
       await readShard(shard.sha256, 0, new Uint8Array(buffer.getMappedRange(), 0, shard.bytes));
       buffer.unmap();
@@ -106,6 +104,16 @@ export async function loadStage(engine, manifest, stageName, readShard, { signal
     if (entry.stage === stageName) weights.set(entry.name, place(entry, buffers));
   }
   return new StageWeights([...buffers.values()], weights);
+}
+
+/** @param {GPUDevice} device @param {import("../manifest.js").Shard} shard @returns {GPUBuffer} mapped, to be filled */
+function mappedBuffer(device, { path, bytes }) {
+  try {
+    return device.createBuffer({ label: path, size: bytes, usage: GPUBufferUsage.STORAGE, mappedAtCreation: true });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new KleinbildError("out-of-memory", "The memory for the model's weights could not be had: close other programs and try again.", { cause: error });
+  }
 }
 
 /** @param {TensorEntry} entry @param {Map<number, GPUBuffer>} buffers by shard index @returns {Weight} */

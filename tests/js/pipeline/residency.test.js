@@ -86,6 +86,16 @@ describe("weights on the GPU", () => {
     await assert.rejects(loadStage(engine, manifest, "text_encoder", readShard, { signal }), { code: "cancelled" });
   });
 
+  test("memory that cannot be mapped is told as such", async () => {
+    const device = Object.assign(Object.create(engine.device), {
+      createBuffer: () => {
+        throw new RangeError("createBuffer failed, size is too large for the implementation");
+      },
+    });
+    const starved = Object.assign(Object.create(engine), { device, checkBufferSize: () => {} });
+    await assert.rejects(loadStage(starved, manifest, "text_encoder", readShard), { code: "out-of-memory" });
+  });
+
   test("stages stay while they fit the budget and make room when not", async () => {
     const roomy = new Residency(engine, manifest, readShard, 4 * SHARD_BYTES);
     const first = await roomy.stage("text_encoder", {});
