@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from checkpoint_factory import make_checkpoint
-from reference import off_by_more_than_one, reference_picture, relative_error
+from reference import boundaries, off_by_more_than_one, reference_trace, relative_error
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -172,7 +172,7 @@ def test_equals_the_reference_on_other_models(name: str, make_site: MakeSite, tm
     )
     shape = (128, case.height // 16, case.width // 16)
     latents: npt.NDArray[np.float32] = np.random.default_rng(len(name)).standard_normal(shape, np.float32)
-    expected = reference_picture(
+    trace = reference_trace(
         checkpoint,
         prompt=case.prompt,
         width=case.width,
@@ -180,6 +180,7 @@ def test_equals_the_reference_on_other_models(name: str, make_site: MakeSite, tm
         steps=case.steps,
         latents=latents,
     )
+    expected = boundaries(trace)
     size = ("--width", str(case.width), "--height", str(case.height), "--num-steps", str(case.steps))
     run = generate(make_site(checkpoint), tmp_path, f"--prompt={case.prompt}", *size, latents=latents)
     assert run.tensors.keys() == expected.keys()

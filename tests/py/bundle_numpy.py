@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import klein_numpy as klein
 import numpy as np
 import numpy.typing as npt
 from checkpoint_factory import make_checkpoint
-from onnx_oracle import load_klein_numpy
 
 from kleinbild.bundle import Bundle
 from kleinbild.weights import Dense, Weight, dequantise
@@ -68,7 +68,7 @@ def run_numpy(
 
     `trace` receives the residual streams after each transformer block of the last step.
     """
-    klein, config = load_klein_numpy(), bundle.config
+    config = bundle.config
     text = asdict(config.text_encoder) | {"num_hidden_layers": config.text_encoder.num_layers + 1}
     embeds = klein.qwen3_prompt_embeds(
         text, _weights(bundle, "text_encoder"), input_ids, attention_mask, config.text_encoder.tapped_layers

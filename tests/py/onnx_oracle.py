@@ -8,12 +8,11 @@ small models: weights are held in memory.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import klein_numpy as klein
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -22,15 +21,6 @@ from onnx import TensorProto, numpy_helper
 
 Array = npt.NDArray[Any]
 GOLDEN = Path(__file__).parent.parent / "golden"
-
-
-def load_klein_numpy() -> ModuleType:
-    """tests/golden/klein_numpy.py, the model's arithmetic in numpy."""
-    spec = importlib.util.spec_from_file_location("klein_numpy", GOLDEN / "klein_numpy.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def float32_twin(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -103,7 +93,6 @@ def run_pipeline(
     sigmas [steps + 1], latents_0 .. latents_<steps - 1> [N, 128] (after each step), decoded [3, H, W]
     before clamping.
     """
-    klein = load_klein_numpy()
     config = json.loads((bundle_folder / "flux2-config.json").read_text())
     models = config["models"]
 
@@ -150,10 +139,3 @@ def _attention(graph: Graph, model: dict[str, Any], q: Array, kt: Array, v: Arra
         padded = np.pad(rows, ((0, 0), (0, 0), (0, chunk - rows.shape[2]), (0, 0)))
         parts.append(graph.run(q_chunk=padded, kt=kt, v=v)["attn_chunk"][:, :, : rows.shape[2]])
     return np.concatenate(parts, axis=2)
-
-
-def relative_rms(actual: Array, expected: Array) -> float:
-    """Root mean square of the difference over that of `expected`."""
-    actual, expected = actual.astype(np.float64), expected.astype(np.float64)
-    assert actual.shape == expected.shape, (actual.shape, expected.shape)
-    return float(np.sqrt(np.mean((actual - expected) ** 2) / np.mean(expected**2)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import klein_numpy
 import numpy as np
 import pytest
 from checkpoint_factory import make_checkpoint, write_model
@@ -21,16 +21,6 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 Tensors = dict[str, tuple[str, np.ndarray[Any, Any]]]
 
 
-def reference_reader() -> Any:
-    """The golden data's own numpy implementation, which reads checkpoints by other code than ours."""
-    spec = importlib.util.spec_from_file_location("klein_numpy", GOLDEN / "klein_numpy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def rewrite(folder: Path, stage: str, change: Any) -> None:
     """Applies `change` to the dict name -> (dtype, array) of a stage's single weight file."""
     part, stem = WEIGHT_FILES[stage]
@@ -42,12 +32,11 @@ def rewrite(folder: Path, stage: str, change: Any) -> None:
 
 def test_every_tensor_equals_the_reference_readers() -> None:
     folder = GOLDEN / "tiny-hd32"
-    reader = reference_reader()
     checkpoint = Checkpoint.open(folder)
     checkpoint.check()
     for stage in STAGES:
         part, stem = WEIGHT_FILES[stage]
-        weights = reader.Safetensors(str(folder / part), stem)
+        weights = klein_numpy.Safetensors(str(folder / part), stem)
         for name, spec in checkpoint.expected[stage].items():
             tensor = checkpoint.tensor(stage, name)
             if name == "bn.scale":
