@@ -1,21 +1,26 @@
 """The bytes of a weight as the page's kernels read them; nothing about files.
 
-A part holds some rows of one tensor, little endian. Vectors are f32. Linears are padded to 8 elements a row,
-so that a row starts on a vec4 edge in either float type; convolutions become linears with the taps outermost
-in k. A q4 part has three sections (codes, scales, zero points), each starting on SECTION_BYTES. The embedding
-is not padded: its rows are read one by one from the store and never reach the GPU.
+A part holds some rows of one tensor, little endian. Vectors are f32. A linear [N, K] is stored with k
+outermost, so that a kernel's loads run along its columns n, padded to ROW_ELEMENTS columns: dense, a row of
+columns for each k; q4, three sections, each starting on SECTION_BYTES: codes, one word for two k and four
+columns (`_code_words`); scales (f16) and zero points (nibbles), a row of columns for each block of k. A
+convolution is stored by rows, the taps outermost in k, a row padded to ROW_ELEMENTS. The embedding is not
+padded: its rows are read one by one from the store and never reach the GPU.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kleinbild.errors import KleinbildError
 from kleinbild.weights import Q4, SYMMETRIC_ZERO_POINT, ByteArray, FloatArray, Weight
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 SECTION_BYTES = 256
 ROW_ELEMENTS = 8
@@ -64,14 +69,17 @@ class Storage:
         if self.format == "q4":
             *head, last = self._q4_sections(rows)
             return sum(round_up(section, SECTION_BYTES) for section in head) + last
-        padded = self.kind in ("linear", "conv")
-        stride = round_up(self.columns, ROW_ELEMENTS) if padded else self.columns
-        return rows * stride * FLOAT_TYPES[self.format].itemsize
+        itemsize = FLOAT_TYPES[self.format].itemsize
+        if self.kind == "linear":
+            return self.columns * round_up(rows, ROW_ELEMENTS) * itemsize
+        stride = round_up(self.columns, ROW_ELEMENTS) if self.kind == "conv" else self.columns
+        return rows * stride * itemsize
 
     def _q4_sections(self, rows: int) -> list[int]:
         blocks = -(-self.columns // self.block_size)
-        sections = [rows * blocks * self.block_size // 2, rows * round_up(blocks, 2) * 2]
-        return [*sections, rows * round_up(blocks, 8) // 2] if self.zero_points else sections
+        stride = round_up(rows, ROW_ELEMENTS)
+        sections = [blocks * self.block_size * stride // 2, blocks * stride * 2]
+        return [*sections, blocks * stride // 2] if self.zero_points else sections
 
 
 def encode_part(kind: str, weight: Weight, row_start: int, row_count: int) -> bytes:
@@ -88,25 +96,42 @@ def encode_part(kind: str, weight: Weight, row_start: int, row_count: int) -> by
         return bytes(values.astype(dtype).data)
     if kind == "conv":
         values = values.transpose(0, 2, 3, 1)
-    values = values.reshape(row_count, -1)
-    return _pad_columns(values.astype(dtype, copy=False), round_up(values.shape[1], ROW_ELEMENTS))
+    values = values.reshape(row_count, -1).astype(dtype, copy=False)
+    return _pad_columns(values.T if kind == "linear" else values).tobytes()
 
 
 def _encode_q4(weight: Q4, rows: slice) -> bytes:
     codes, scales = weight.codes[rows], _finite(weight.scales[rows])
-    blocks = scales.shape[1]
     with np.errstate(over="ignore"):
         half = _finite(scales.astype("<f2"))
     zeros = None if weight.zero_points is None else weight.zero_points[rows]
     codes = _neutral_padding(codes, zeros, weight.shape[1] % weight.block_size)
-    sections = [codes.tobytes(), _pad_columns(half, round_up(blocks, 2))]
+    sections = [_code_words(codes.reshape(len(codes), -1)), _pad_columns(half.T).tobytes()]
     if zeros is not None:
-        if blocks % 2:
-            zeros = zeros.copy()
-            zeros[:, -1] &= 15
-        sections.append(_pad_columns(zeros, round_up(blocks, 8) // 2))
+        nibbles = np.stack([zeros & 15, zeros >> 4], axis=-1).reshape(len(zeros), -1)[:, : half.shape[1]]
+        padded = _pad_columns(nibbles.T)
+        sections.append((padded[:, 0::2] | padded[:, 1::2] << 4).tobytes())
     head = b"".join(s + bytes(round_up(len(s), SECTION_BYTES) - len(s)) for s in sections[:-1])
     return head + sections[-1]
+
+
+def _code_words(codes: ByteArray) -> bytes:
+    """Codes [n, k / 2] bytes, low nibble = even k, as words [k / 8, n / 4, 4].
+
+    Word i of an octet of k and a quad of columns holds k = 2i in bits 0..15 and k = 2i + 1 in bits
+    16..31, four bits a column: one shift and one mask give a kernel the two k of a column as the last
+    bits of two halves.
+    """
+    count = round_up(len(codes), ROW_ELEMENTS)
+    padded = np.zeros((count, codes.shape[1]), np.uint8)
+    padded[: len(codes)] = codes
+    quads = padded.reshape(count // 4, 4, -1).transpose(1, 2, 0)  # [column of the quad, k / 2, n / 4]
+    words = np.empty((*quads.shape[1:], 4), np.uint8)  # [k / 2, n / 4, byte]
+    for byte, (first, second) in enumerate([(quads[0], quads[1]), (quads[2], quads[3])]):
+        words[..., byte] = (first & 15) | (second & 15) << 4
+        words[..., byte + 2] = first >> 4 | (second & 240)
+    octets = words.reshape(-1, 4, count // 4, 4).transpose(0, 2, 1, 3)
+    return octets.tobytes()
 
 
 def _neutral_padding(codes: ByteArray, zeros: ByteArray | None, used: int) -> ByteArray:
@@ -127,10 +152,11 @@ def _neutral_padding(codes: ByteArray, zeros: ByteArray | None, used: int) -> By
     return codes
 
 
-def _pad_columns(values: npt.NDArray[np.generic], columns: int) -> bytes:
-    padded = np.zeros((len(values), columns), values.dtype)
+def _pad_columns(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """`values` with zero columns added up to a multiple of ROW_ELEMENTS."""
+    padded = np.zeros((len(values), round_up(values.shape[1], ROW_ELEMENTS)), values.dtype)
     padded[:, : values.shape[1]] = values
-    return padded.tobytes()
+    return padded
 
 
 def _finite(array: FloatArray) -> FloatArray:

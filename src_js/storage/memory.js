@@ -25,12 +25,20 @@ export class MemoryLayer {
     this.files.delete(name);
   }
 
+  /** @param {string} from @param {string} to */
+  async rename(from, to) {
+    const bytes = this.files.get(from);
+    if (!bytes) throw missing(from);
+    this.files.delete(from);
+    this.files.set(to, bytes);
+  }
+
   async removeParts() {}
 
   /** @param {string} name */
   async open(name) {
     const bytes = this.files.get(name);
-    if (!bytes) throw new KleinbildError("bad-shard", `The file ${name} is not in memory.`);
+    if (!bytes) throw missing(name);
     return {
       /** @param {Uint8Array} target @param {number} offset */
       read(target, offset) {
@@ -46,4 +54,9 @@ export class MemoryLayer {
   async exclusively(task) {
     return task();
   }
+}
+
+/** @param {string} name */
+function missing(name) {
+  return new KleinbildError("bad-shard", `The file ${name} is not in memory.`);
 }

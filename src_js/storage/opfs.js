@@ -8,7 +8,6 @@
 import { KleinbildError } from "../errors.js";
 
 const PART_SUFFIX = ".part";
-const LOCK_NAME = "kleinbild-weights";
 
 /**
  * What the shard store asks of a place for files.
@@ -17,6 +16,7 @@ const LOCK_NAME = "kleinbild-weights";
  * @property {() => Promise<Map<string, number>>} sizes bytes of every whole file, by name
  * @property {(name: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>} write whole or not; throws "storage-full"
  * @property {(name: string) => Promise<void>} remove no error when there is none
+ * @property {(from: string, to: string) => Promise<void>} rename throws when there is no `from`
  * @property {() => Promise<void>} removeParts deletes what interrupted writes left
  * @property {(name: string) => Promise<OpenFile>} open for reading; throws when there is none
  * @property {<T>(task: () => Promise<T>) => Promise<T>} exclusively runs `task` while no other tab changes the files
@@ -44,16 +44,17 @@ const LOCK_NAME = "kleinbild-weights";
 export async function openOpfs(path) {
   let directory = await navigator.storage.getDirectory();
   for (const name of path) directory = await directory.getDirectoryHandle(name, { create: true });
-  return new OpfsLayer(directory);
+  return new OpfsLayer(directory, path.join("-"));
 }
 
 /** @implements {FileLayer} */
 class OpfsLayer {
   persistent = true;
 
-  /** @param {FileSystemDirectoryHandle} directory */
-  constructor(directory) {
+  /** @param {FileSystemDirectoryHandle} directory @param {string} lock name of the lock that guards its files */
+  constructor(directory, lock) {
     this.directory = directory;
+    this.lock = lock;
   }
 
   async sizes() {
@@ -98,6 +99,12 @@ class OpfsLayer {
     }
   }
 
+  /** @param {string} from @param {string} to */
+  async rename(from, to) {
+    const handle = /** @type {MovableFile} */ (await this.directory.getFileHandle(from));
+    await handle.move(to);
+  }
+
   async removeParts() {
     const names = [];
     for await (const name of this.directory.keys()) if (name.endsWith(PART_SUFFIX)) names.push(name);
@@ -118,7 +125,7 @@ class OpfsLayer {
 
   /** @template T @param {() => Promise<T>} task @returns {Promise<T>} */
   async exclusively(task) {
-    return navigator.locks.request(LOCK_NAME, task);
+    return navigator.locks.request(this.lock, task);
   }
 }
 

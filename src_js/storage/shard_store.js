@@ -4,6 +4,7 @@
  * with what is missing. Knows neither what a shard holds nor where files lie (opfs.js, memory.js).
  */
 
+import { sha256Hex } from "../digest.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { FILES_IN_FLIGHT, download, forEachInFlight } from "./download.js";
 import { MemoryLayer } from "./memory.js";
@@ -100,6 +101,14 @@ export class ShardStore {
     await this.#readFile(`${sha256}.bin`, offset, target);
   }
 
+  /**
+   * Opens files that will be read soon, all at once, so that no read waits for it. What cannot be opened is told by its read.
+   * @param {readonly FileRef[]} files
+   */
+  openAhead(files) {
+    for (const file of files) this.#opening(fileName(file)).catch(() => this.#open.delete(fileName(file)));
+  }
+
   /** @param {FileRef} file @returns {Promise<unknown>} its parsed JSON */
   async readJson(file) {
     const bytes = new Uint8Array(file.bytes);
@@ -119,13 +128,18 @@ export class ShardStore {
     for (const file of files) await file.then((open) => open.close(), () => undefined);
   }
 
-  /** @param {string} name @param {number} offset @param {Uint8Array} target */
-  async #readFile(name, offset, target) {
+  /** @param {string} name @returns {Promise<OpenFile>} opened once */
+  #opening(name) {
     const opening = this.#open.get(name) ?? this.#layer.open(name);
     this.#open.set(name, opening);
+    return opening;
+  }
+
+  /** @param {string} name @param {number} offset @param {Uint8Array} target */
+  async #readFile(name, offset, target) {
     let read;
     try {
-      read = (await opening).read(target, offset);
+      read = (await this.#opening(name)).read(target, offset);
     } catch (error) {
       this.#open.delete(name);
       const message = `${name} cannot be read from this device's storage. Reload the page to fetch it again.`;
@@ -176,12 +190,6 @@ export class ShardStore {
 /** @param {FileRef} file */
 function fileName(file) {
   return file.path.slice(file.path.lastIndexOf("/") + 1);
-}
-
-/** @param {Uint8Array<ArrayBuffer>} bytes */
-async function sha256Hex(bytes) {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**

@@ -19,15 +19,15 @@ test("required files are the tokenizer and each shard once", () => {
   const json = smallManifest();
   json.shards[2] = { ...json.shards[1] };
   const manifest = parseManifest(json);
-  assert.deepEqual(requiredFiles(manifest).map((file) => file.bytes), [4000, 1024, 1280, 256, 512]);
+  assert.deepEqual(requiredFiles(manifest).map((file) => file.bytes), [4000, 1280, 1280, 256, 512]);
 });
 
 test("part sizes follow the layout", () => {
   const q4 = { kind: /** @type {const} */ ("linear"), shape: [7, 33], format: /** @type {const} */ ("q4"), block_size: 16 };
-  // 3 blocks a row: 24 bytes of codes, 4 scales of 2 bytes, 8 nibbles of zero points.
-  assert.equal(partLayout({ ...q4, zero_points: false }, 7).bytes, 256 + 7 * 8);
-  assert.equal(partLayout({ ...q4, zero_points: true }, 7).bytes, 256 + 256 + 7 * 4);
-  assert.equal(partLayout({ ...q4, zero_points: true }, 3).bytes, 256 + 256 + 3 * 4);
+  // columns padded to 8, 48 k in 3 blocks: 192 bytes of codes, a row of scales of 16 bytes and one of zero points of 4 for each block
+  assert.equal(partLayout({ ...q4, zero_points: false }, 7).bytes, 256 + 3 * 16);
+  assert.equal(partLayout({ ...q4, zero_points: true }, 7).bytes, 256 + 256 + 3 * 4);
+  assert.equal(partLayout({ ...q4, zero_points: true }, 9).bytes, 512 + 256 + 3 * 8);
   const conv = { kind: /** @type {const} */ ("conv"), shape: [2, 3, 1, 1], format: /** @type {const} */ ("f16") };
   assert.equal(partLayout({ ...conv, block_size: 0, zero_points: false }, 2).bytes, 2 * 8 * 2);
 });
@@ -72,8 +72,8 @@ const SPOILT = [
   ["a part in another stage's shard", (m) => (m.tensors[0].parts[0].shard = 3), /parts\[0\]\.shard/],
   ["an offset off the grid", (m) => (m.tensors[1].parts[0].offset = 700), /parts\[0\]\.offset/],
   ["a negative offset", (m) => (m.tensors[1].parts[0].offset = -256), /parts\[0\]\.offset/],
-  ["a part past the shard's end", (m) => (m.tensors[1].parts[0].offset = 1024), /past the end/],
-  ["a length that is not its rows'", (m) => (m.tensors[0].parts[0].length = 551), /tensors\[0\]\.parts\[0\]\.length/],
+  ["a part past the shard's end", (m) => (m.tensors[1].parts[0].offset = 1280), /past the end/],
+  ["a length that is not its rows'", (m) => (m.tensors[0].parts[0].length = 791), /tensors\[0\]\.parts\[0\]\.length/],
   ["a gap between parts", (m) => (m.tensors[2].parts[1].row_start = 201), /parts\[1\]\.row_start/],
   ["rows that are missing", (m) => m.tensors[2].parts.pop(), /cover 200 of 300 rows/],
   ["a vector in two parts", (m) => m.tensors[1].parts.push(m.tensors[1].parts[0]), /tensors\[1\]\.parts/],

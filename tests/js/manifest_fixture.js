@@ -43,21 +43,21 @@ export function smallManifest() {
       { name: "vae_decoder", shards: [4] },
     ],
     tensors: [
-      // q4, 10 x 40, blocks of 16: 3 blocks a row; codes 10*24 -> 256, scales 10*4*2 -> 256, zero points 10*4.
+      // q4, 10 x 40, blocks of 16: 16 columns with padding, 48 k in 3 blocks; codes 16*24 -> 512, scales 3*16*2 -> 256, zero points 3*8.
       { name: "model.layers.0.self_attn.q_proj.weight", stage: "text_encoder", kind: "linear", shape: [10, 40],
-        format: "q4", block_size: 16, zero_points: true, parts: [part(0, 10, 552)] },
+        format: "q4", block_size: 16, zero_points: true, parts: [part(0, 10, 792)] },
       { name: "model.norm.weight", stage: "text_encoder", kind: "vector", shape: [32], format: "f32", block_size: 0,
-        zero_points: false, parts: [part(0, 32, 128, 768)] },
+        zero_points: false, parts: [part(0, 32, 128, 1024)] },
       { name: "model.embed_tokens.weight", stage: "embedding", kind: "embedding", shape: [300, 3], format: "f16",
         block_size: 0, zero_points: false, parts: [part(1, 200, 1200), part(2, 100, 600, 0, 200)] },
-      // f16, K = 9: rows padded to 16 elements.
+      // f16, K = 9 rows of 4 columns, padded to 8.
       { name: "x_embedder.weight", stage: "transformer", kind: "linear", shape: [4, 9], format: "f16", block_size: 0,
-        zero_points: false, parts: [part(3, 4, 128)] },
+        zero_points: false, parts: [part(3, 4, 144)] },
       // 3x3 convolution of 2 channels: K = 18, padded to 24.
       { name: "decoder.conv_in.weight", stage: "vae_decoder", kind: "conv", shape: [5, 2, 3, 3], format: "f32",
         block_size: 0, zero_points: false, parts: [part(4, 5, 480)] },
     ],
-    shards: [["1", 1024], ["2", 1280], ["3", 768], ["4", 256], ["5", 512]].map(([digit, bytes]) => (
+    shards: [["1", 1280], ["2", 1280], ["3", 768], ["4", 256], ["5", 512]].map(([digit, bytes]) => (
       { path: `w/${digest(String(digit))}.bin`, sha256: digest(String(digit)), bytes })),
   };
 }

@@ -155,3 +155,23 @@ test("JSON is read by its reference, and anything else is refused", async () => 
   const broken = { ...file, path: `w/${"b".repeat(64)}.json`, sha256: "b".repeat(64), bytes: 8 };
   await assert.rejects(store.readJson(broken), { code: "bad-shard" });
 });
+
+test("files opened ahead are opened once; one that is missing is told by its read", async () => {
+  const { store, layer } = await setUp();
+  await store.install([FIRST.file], {});
+  /** @type {string[]} */
+  const opened = [];
+  const open = layer.open.bind(layer);
+  layer.open = (name) => (opened.push(name), open(name));
+  const second = /** @type {typeof FILES[0]} */ (FILES[1]);
+  store.openAhead([FIRST.file, second.file]);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  const target = new Uint8Array(10);
+  await store.read(FIRST.file.sha256, 0, target);
+  assert.deepEqual(target, FIRST.data.slice(0, 10));
+  assert.equal(opened.filter((name) => name === NAME).length, 1);
+  await assert.rejects(store.read(second.file.sha256, 0, target), { code: "bad-shard" });
+  await store.install([second.file], {});
+  await store.read(second.file.sha256, 0, target);
+  assert.deepEqual(target, second.data.slice(0, 10));
+});

@@ -46,7 +46,8 @@ def test_parts_are_where_the_tensors_say(tmp_path: Path) -> None:
             covered += part.row_count
         assert covered == weight.shape[0]
     parts = {tensor.name: len(tensor.parts) for tensor in writer.tensors}
-    assert parts == {"a": 1, "b": 1, "c": 4, "d": 2, "e": 1}
+    # of c 24 rows fit a shard: they are stored in whole eights
+    assert parts == {"a": 1, "b": 1, "c": 5, "d": 2, "e": 1}
     for shard in writer.shards:
         data = (tmp_path / shard.path).read_bytes()
         assert hashlib.sha256(data).hexdigest() == shard.sha256
