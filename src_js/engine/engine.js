@@ -6,18 +6,15 @@
  */
 
 import { KleinbildError } from "../errors.js";
-import { BufferPool } from "./buffer_pool.js";
 import { openDevice } from "./device.js";
-import { Executor } from "./executor.js";
+import { Executor, maxDispatchFlops } from "./executor.js";
+import { GpuMemory } from "./gpu_memory.js";
 import { KERNEL_FILES, renderKernel, variantKey } from "./kernel_source.js";
 import { Program } from "./program.js";
+import { Storage } from "./storage.js";
 import { Tensor, elementBytes } from "./tensor.js";
-import { floatFromHalf } from "./half.js";
-
-/** Largest dispatch on a software adapter, in FLOPs: a second or so, so that a cancel is felt. */
-const SOFTWARE_DISPATCH_FLOPS = 2e9;
-/** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
-const GPU_DISPATCH_FLOPS = 5e10;
+import { Tuning } from "./tuning.js";
+import { floatsFromHalves } from "./half.js";
 
 export class Engine {
   /** @type {Map<string, Promise<GPUComputePipeline>>} */
@@ -34,9 +31,10 @@ export class Engine {
     this.device = device;
     this.info = info;
     this.sources = sources;
-    this.pool = new BufferPool(device, (bytes) => this.checkBufferSize(bytes));
+    this.memory = new GpuMemory(device, (bytes) => this.checkBufferSize(bytes));
     this.executor = new Executor(device, () => this.check());
-    this.maxDispatchFlops = info.fallback ? SOFTWARE_DISPATCH_FLOPS : GPU_DISPATCH_FLOPS;
+    this.tuning = new Tuning();
+    this.maxDispatchFlops = maxDispatchFlops(info);
     device.addEventListener("uncapturederror", (event) => {
       const { error } = /** @type {GPUUncapturedErrorEvent} */ (event);
       const memory = error instanceof GPUOutOfMemoryError;
@@ -76,17 +74,48 @@ export class Engine {
     return pipeline;
   }
 
-  /** @param {string} label @returns {Program} an empty program */
-  program(label) {
-    return new Program(this, label);
+  /**
+   * @param {string} label
+   * @param {import("./kernel_source.js").FloatType} [float] of activations and arithmetic, the engine's precision unless given
+   * @returns {Program} an empty program
+   */
+  program(label, float) {
+    return new Program(this, label, float);
+  }
+
+  /**
+   * Memory that outlives a program: what passes from one to the next.
+   * @param {number} rows
+   * @param {number} columns
+   * @param {import("./kernel_source.js").FloatType} [dtype] the engine's precision unless given
+   * @returns {Tensor} allocated at once, zeros; the caller's until `release`
+   * @throws {KleinbildError} out-of-memory when it is larger than the GPU allows
+   */
+  tensor(rows, columns, dtype = this.info.precision) {
+    const storage = new Storage(rows * columns * elementBytes(dtype));
+    storage.place(this.memory.create(storage.bytes, { label: "tensor" }));
+    return new Tensor(storage, dtype, { rows, columns });
+  }
+
+  /** @param {...Tensor} tensors that `tensor` gave; work already submitted still finds them */
+  release(...tensors) {
+    for (const { storage } of tensors) {
+      this.memory.destroy(storage.buffer);
+      storage.place(undefined);
+    }
   }
 
   /**
    * @param {Program} program
-   * @param {{signal?: AbortSignal | undefined, onProgress?: ((flops: number) => void) | undefined}} [options]
+   * @param {Parameters<Executor["run"]>[1]} [options]
    */
   run(program, options) {
-    return this.executor.run(program, options);
+    return this.executor.run([{ program }], options);
+  }
+
+  /** @param {Parameters<Executor["run"]>} of as Executor.run */
+  runAll(...of) {
+    return this.executor.run(...of);
   }
 
   /** @param {Tensor} tensor f32, contiguous rows @param {Float32Array} data rows * columns values */
@@ -94,24 +123,24 @@ export class Engine {
     if (tensor.dtype !== "f32" || tensor.stride !== tensor.columns || data.length !== tensor.rows * tensor.columns) {
       throw new RangeError("upload takes a contiguous f32 tensor and as many values");
     }
-    this.device.queue.writeBuffer(tensor.buffer, tensor.offset * 4, /** @type {Float32Array<ArrayBuffer>} */ (data));
+    this.device.queue.writeBuffer(lasting(tensor), tensor.offset * 4, /** @type {Float32Array<ArrayBuffer>} */ (data));
   }
 
   /** @param {Tensor} source f32, contiguous @param {Tensor} target like source, in another buffer: gets its values */
   copy(source, target) {
     const encoder = this.device.createCommandEncoder();
     const bytes = source.rows * source.columns * 4;
-    encoder.copyBufferToBuffer(source.buffer, source.offset * 4, target.buffer, target.offset * 4, bytes);
+    encoder.copyBufferToBuffer(lasting(source), source.offset * 4, lasting(target), target.offset * 4, bytes);
     this.device.queue.submit([encoder.finish()]);
   }
 
-  /** @param {Tensor} tensor contiguous rows @returns {Promise<Float32Array>} its values, row by row, as float32 */
+  /** @param {Tensor} tensor contiguous rows @returns {Promise<Float32Array<ArrayBuffer>>} its values, row by row, as float32 */
   async read(tensor) {
     const count = tensor.rows * tensor.columns;
     if (tensor.stride !== tensor.columns) throw new RangeError("read takes a contiguous tensor");
     const width = elementBytes(tensor.dtype);
-    const bytes = await this.readBytes(tensor.buffer, tensor.offset * width, count * width);
-    return tensor.dtype === "f32" ? new Float32Array(bytes) : Float32Array.from(new Uint16Array(bytes), floatFromHalf);
+    const bytes = await this.readBytes(lasting(tensor), tensor.offset * width, count * width);
+    return tensor.dtype === "f32" ? new Float32Array(bytes) : floatsFromHalves(new Uint16Array(bytes));
   }
 
   /** @param {GPUBuffer} buffer @param {number} offset bytes @param {number} length bytes @returns {Promise<ArrayBuffer>} */
@@ -141,6 +170,16 @@ export class Engine {
 }
 
 /**
+ * @param {Tensor} tensor
+ * @returns {GPUBuffer} memory that is the tensor's alone outside of runs
+ * @throws {RangeError} when it was released, so that others use it too
+ */
+function lasting({ storage }) {
+  if (storage.scratch) throw new RangeError("a released tensor has no contents of its own outside of runs");
+  return storage.buffer;
+}
+
+/**
  * @param {object} options
  * @param {GPU | undefined} options.gpu navigator.gpu
  * @param {import("./device.js").Precision} options.precision
@@ -150,9 +189,10 @@ export class Engine {
  * @throws {KleinbildError} no-webgpu, no-adapter
  */
 export async function createEngine({ gpu, precision, readKernel, onLost }) {
+  const sources = Promise.all(KERNEL_FILES.map(async (name) => /** @type {const} */ ([name, await readKernel(name)])));
+  sources.catch(() => {});                                // fetched while the GPU opens; its own failure comes first
   const { device, info } = await openDevice(gpu, precision);
-  const entries = await Promise.all(KERNEL_FILES.map(async (name) => /** @type {const} */ ([name, await readKernel(name)])));
-  const engine = new Engine(device, info, new Map(entries));
+  const engine = new Engine(device, info, new Map(await sources));
   void device.lost.then(({ reason, message }) => {
     const error = engine.markLost(message);
     if (reason !== "destroyed") onLost?.(error);          // destroyed by us: no news, but what still runs must fail

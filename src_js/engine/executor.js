@@ -13,8 +13,30 @@ const FIRST_BUDGET_FLOPS = 2e8;
 const LEAST_BUDGET_FLOPS = 1e7;
 const MOST_BUDGET_FLOPS = 1e13;
 const IN_FLIGHT = 2;
+/** Largest dispatch on a software adapter: a second or so, so that a cancel is felt. */
+const SOFTWARE_DISPATCH_FLOPS = 2e9;
+/** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
+const GPU_DISPATCH_FLOPS = 5e10;
 /** A submit is cut here even when its commands are cheap: encoding many at once blocks the worker. */
 const MAX_COMMANDS = 256;
+
+/** What a dispatch may take on a GPU whose speed is known: far below what a browser takes for a hang, and no page waits for it. */
+const DISPATCH_SECONDS = 0.05;
+
+/**
+ * @param {{fallback: boolean}} info
+ * @param {number} [flopsPerSecond] that the GPU was measured at, if it was
+ * @returns {number} FLOPs of a dispatch at most: a submit cannot be cut inside one
+ */
+export function maxDispatchFlops({ fallback }, flopsPerSecond = 0) {
+  return fallback ? SOFTWARE_DISPATCH_FLOPS : Math.max(GPU_DISPATCH_FLOPS, flopsPerSecond * DISPATCH_SECONDS);
+}
+
+/**
+ * @typedef {object} Part
+ * @property {import("./program.js").Program} program a built one
+ * @property {() => void} [prepare] puts uploads and copies into the queue ahead of it
+ */
 
 export class Executor {
   #budget = FIRST_BUDGET_FLOPS;
@@ -26,25 +48,27 @@ export class Executor {
   }
 
   /**
-   * @param {import("./program.js").Program} program a built program
+   * Runs programs one after the other, with no pause of the GPU between them.
+   * @param {readonly Part[]} parts
    * @param {{signal?: AbortSignal | undefined, onProgress?: ((flops: number) => void) | undefined}} [options]
    *   onProgress gets the FLOPs finished so far
    * @throws {KleinbildError} cancelled, out-of-memory, device-lost
    */
-  async run(program, { signal, onProgress } = {}) {
+  async run(parts, { signal, onProgress } = {}) {
     /** @type {Promise<void>[]} */
     const pending = [];
-    let next = 0;
+    const submits = this.#submits(parts);
+    let next = submits.next();
     let done = 0;
     try {
-      while (next < program.commands.length || pending.length > 0) {
-        while (next < program.commands.length && pending.length < IN_FLIGHT) {
+      while (!next.done || pending.length > 0) {
+        while (!next.done && pending.length < IN_FLIGHT) {
           throwIfCancelled(signal);
           this.check();
           const queued = pending.length;
           const start = performance.now();
-          const { end, flops } = this.#submit(program, next);
-          next = end;
+          const flops = next.value();
+          next = submits.next();
           pending.push(this.device.queue.onSubmittedWorkDone().then(() => {
             this.#adapt(flops, (performance.now() - start) / (queued + 1));
             done += flops;
@@ -58,6 +82,21 @@ export class Executor {
     }
     this.check();
     throwIfCancelled(signal);
+  }
+
+  /** @param {readonly Part[]} parts @returns {Generator<() => number, void>} what makes each submit, in order, and gives its FLOPs */
+  *#submits(parts) {
+    for (const { program, prepare } of parts) {
+      let next = 0;
+      while (next < program.commands.length) {
+        yield () => {
+          if (next === 0) prepare?.();
+          const { end, flops } = this.#submit(program, next);
+          next = end;
+          return flops;
+        };
+      }
+    }
   }
 
   /**

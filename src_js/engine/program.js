@@ -1,11 +1,15 @@
 /**
- * A program: dispatches and buffer copies, recorded once, run as often as needed.
+ * A program: dispatches, recorded once, run as often as needed.
  *
- * The operators in ops/ record into it; nothing touches the GPU's queue until the executor runs it. Activations come from
- * the engine's pool and stay the program's until `release` or `destroy`; a released one may serve other programs between
- * two runs of this one, so trim the pool only when no program is left. Parameters of all dispatches live in one buffer.
+ * The operators in ops/ record into it; nothing touches the GPU until `build`. Its tensors are symbols while it is recorded: each
+ * dispatch tells which are alive, `plan` finds the memory that all need together (memory_plan.js), and `build` allocates it. A tensor
+ * that was released is scratch and shares its memory with others; one that was not is kept, before, between and after runs, so that
+ * arrays can be uploaded to it and read from it. Parameters of all dispatches live in one buffer.
  */
 
+import { bufferBytes } from "./gpu_memory.js";
+import { planMemory } from "./memory_plan.js";
+import { Storage } from "./storage.js";
 import { Tensor, elementBytes } from "./tensor.js";
 
 /** @typedef {import("./kernel_source.js").Variant} Variant */
@@ -26,7 +30,11 @@ import { Tensor, elementBytes } from "./tensor.js";
  * @typedef {{pipeline: GPUComputePipeline, bindGroup: GPUBindGroup, workgroups: [number, number], flops: number}} Command
  */
 
+/** @typedef {{first: number, last: number}} Uses the dispatches that bind a storage, by index; none when first > last */
+
 const MAX_WORKGROUPS = 65535;
+/** Of a dispatch: what WebGPU asks for between uniforms in one buffer, at most. */
+const PARAMETER_BYTES = 256;
 
 /** @param {number} count @returns {[number, number]} a grid of at least `count` workgroups; the kernel drops the surplus */
 export function grid(count) {
@@ -35,44 +43,50 @@ export function grid(count) {
 }
 
 export class Program {
-  /** @type {Dispatch[]} */
-  #dispatches = [];
-  /** @type {Set<GPUBuffer>} */
-  #owned = new Set();
+  /** @type {Map<Storage, Uses>} */
+  #uses = new Map();
+  /** @type {GPUBuffer[]} */
+  #slots = [];
   /** @type {GPUBuffer | undefined} */
   #uniforms;
 
-  /** @param {import("./engine.js").Engine} engine @param {string} label */
-  constructor(engine, label) {
+  /**
+   * @param {import("./engine.js").Engine} engine
+   * @param {string} label
+   * @param {FloatType} [float] of activations and arithmetic, the engine's precision unless given
+   */
+  constructor(engine, label, float = engine.info.precision) {
     this.engine = engine;
     this.label = label;
+    this.float = float;
     this.flops = 0;
+    /** @type {Dispatch[]} what was recorded; empty once built */
+    this.dispatches = [];
     /** @type {Command[]} */
     this.commands = [];
-  }
-
-  /** The float type of activations. @returns {FloatType} */
-  get float() {
-    return this.engine.info.precision;
   }
 
   /**
    * @param {number} rows
    * @param {number} columns
-   * @param {FloatType} [dtype] the engine's precision unless given
-   * @returns {Tensor} fresh memory, contents undefined, the program's until `release` or `destroy`
+   * @param {FloatType} [dtype] the program's unless given
+   * @returns {Tensor} contents undefined; has memory from `build` to `destroy`, its own unless released
    */
   tensor(rows, columns, dtype = this.float) {
-    const buffer = this.engine.pool.acquire(rows * columns * elementBytes(dtype));
-    this.#owned.add(buffer);
-    return new Tensor(buffer, dtype, { rows, columns });
+    const storage = new Storage(rows * columns * elementBytes(dtype));
+    this.engine.checkBufferSize(storage.bytes);
+    this.#uses.set(storage, { first: Infinity, last: -Infinity });
+    return new Tensor(storage, dtype, { rows, columns });
   }
 
-  /** @param {...Tensor} tensors whose last reader is recorded: later tensors may reuse their memory */
+  /**
+   * Lets others have their memory before the first use and after the last.
+   * @param {...Tensor} tensors whose last use is recorded, and whose first one writes them
+   */
   release(...tensors) {
-    for (const { buffer } of tensors) {
-      if (!this.#owned.delete(buffer)) throw new Error(`${this.label}: released a tensor that is not its own`);
-      this.engine.pool.release(buffer);
+    for (const { storage } of tensors) {
+      if (!this.#uses.has(storage) || storage.scratch) throw new Error(`${this.label}: released a tensor that is not its own`);
+      storage.scratch = true;
     }
   }
 
@@ -81,45 +95,89 @@ export class Program {
     for (const count of dispatch.workgroups) {
       if (count < 1 || count > MAX_WORKGROUPS) throw new RangeError(`${dispatch.variant.kernel}: ${count} workgroups`);
     }
-    this.#dispatches.push(dispatch);
+    for (const range of Object.values(dispatch.bindings)) {
+      if (range instanceof Tensor) this.#use(range.storage, dispatch.variant.kernel);
+    }
+    this.dispatches.push(dispatch);
     this.flops += dispatch.flops;
   }
 
-  /** Compiles the pipelines and binds the buffers. Call once, after the last dispatch is recorded. */
+  /** @param {Storage} storage @param {string} kernel that binds it in the dispatch to come */
+  #use(storage, kernel) {
+    if (storage.scratch) throw new Error(`${this.label}: ${kernel} binds a tensor that was released`);
+    const uses = this.#uses.get(storage);
+    if (!uses) return;                                     // another program's, or the engine's
+    uses.first = Math.min(uses.first, this.dispatches.length);
+    uses.last = this.dispatches.length;
+  }
+
+  /**
+   * The memory that its tensors need together, before any is allocated.
+   * @returns {import("./memory_plan.js").MemoryPlan & {storages: Storage[], parameterBytes: number}} a slot for each of `storages`;
+   *   parameterBytes: beside the slots
+   */
+  plan() {
+    // what was released without a use needs no memory
+    const used = [...this.#uses].filter(([storage, { last }]) => !storage.scratch || last >= 0);
+    const storages = used.map(([storage]) => storage);
+    const lives = used.map(([{ bytes, scratch }, { first, last }]) => (
+      scratch ? { bytes, first, last } : { bytes, first: -Infinity, last: Infinity }));
+    return { ...planMemory(lives), storages, parameterBytes: bufferBytes(this.dispatches.length * PARAMETER_BYTES) };
+  }
+
+  /**
+   * Allocates the memory, compiles the pipelines and binds the buffers. Call once, after the last dispatch is recorded.
+   * @throws {import("../errors.js").KleinbildError} out-of-memory when a tensor is larger than the GPU allows
+   */
   async build() {
     const { device } = this.engine;
-    const slot = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
-    const words = new Uint32Array((this.#dispatches.length * slot) / 4);
-    const floats = new Float32Array(words.buffer);
-    for (const [i, { uints, floats: tail = [] }] of this.#dispatches.entries()) {
-      words.set(uints, (i * slot) / 4);
-      floats.set(tail, (i * slot) / 4 + uints.length);
-    }
-    const uniforms = device.createBuffer({ size: words.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-    this.#uniforms = uniforms;
-    device.queue.writeBuffer(uniforms, 0, words);
-    const pipelines = await Promise.all(this.#dispatches.map((dispatch) => this.engine.pipeline(dispatch.variant)));
-    this.commands = this.#dispatches.map(({ bindings, workgroups, flops, variant }, i) => {
+    this.#allocate();
+    const uniforms = this.#writeParameters();
+    const pipelines = await Promise.all(this.dispatches.map((dispatch) => this.engine.pipeline(dispatch.variant)));
+    this.commands = this.dispatches.map(({ bindings, workgroups, flops, variant }, i) => {
       const pipeline = /** @type {GPUComputePipeline} */ (pipelines[i]);
       /** @type {GPUBindGroupEntry[]} */
-      const entries = [{ binding: 0, resource: { buffer: uniforms, offset: i * slot, size: slot } }];
+      const entries = [{ binding: 0, resource: { buffer: uniforms, offset: i * PARAMETER_BYTES, size: PARAMETER_BYTES } }];
       for (const [binding, range] of Object.entries(bindings)) {
         if (!range) continue;
-        const resource = range instanceof Tensor ? { buffer: range.buffer } : range;
+        // no more than the tensor's own bytes of a slot: what a kernel reads or writes beyond them is clamped
+        const resource = range instanceof Tensor ? { buffer: range.buffer, size: range.storage.bytes } : range;
         entries.push({ binding: Number(binding), resource });
       }
       const bindGroup = device.createBindGroup({ label: variant.kernel, layout: pipeline.getBindGroupLayout(0), entries });
       return { pipeline, bindGroup, workgroups, flops };
     });
-    this.#dispatches = [];
+    this.dispatches = [];
     return this;
+  }
+
+  /** @returns {GPUBuffer} every dispatch's uints and floats, PARAMETER_BYTES apart */
+  #writeParameters() {
+    const words = new Uint32Array((this.dispatches.length * PARAMETER_BYTES) / 4);
+    const floats = new Float32Array(words.buffer);
+    for (const [i, { uints, floats: tail = [] }] of this.dispatches.entries()) {
+      words.set(uints, (i * PARAMETER_BYTES) / 4);
+      floats.set(tail, (i * PARAMETER_BYTES) / 4 + uints.length);
+    }
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    this.#uniforms = this.engine.memory.create(words.byteLength, { label: `${this.label}: parameters`, usage });
+    this.engine.device.queue.writeBuffer(this.#uniforms, 0, words);
+    return this.#uniforms;
+  }
+
+  #allocate() {
+    const { slots, assignment, storages } = this.plan();
+    for (const [i, bytes] of slots.entries()) this.#slots.push(this.engine.memory.create(bytes, { label: `${this.label}: slot ${i}` }));
+    for (const [i, storage] of storages.entries()) storage.place(this.#slots[assignment[i] ?? -1]);
   }
 
   /** Gives everything back. The program must not run again. */
   destroy() {
-    for (const buffer of this.#owned) this.engine.pool.release(buffer);
-    this.#owned.clear();
-    this.#uniforms?.destroy();
+    for (const storage of this.#uses.keys()) storage.place(undefined);
+    this.#uses.clear();
+    for (const buffer of this.#slots.splice(0)) this.engine.memory.destroy(buffer);
+    if (this.#uniforms) this.engine.memory.destroy(this.#uniforms);
+    this.#uniforms = undefined;
     this.commands = [];
   }
 }

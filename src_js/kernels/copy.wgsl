@@ -1,5 +1,5 @@
-// Copies a view: out [rows, columns] = x [rows, columns], from type A to type C, each with its offset and row stride.
-// One invocation an element.
+// Copies a view: out = x, from type A to type C, each with its offset and row stride. Everything counts units (units.wgsl).
+// One invocation a unit.
 
 struct Params {
   columns: u32,
@@ -10,16 +10,21 @@ struct Params {
   out_stride: u32,
 }
 
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<A>;
-@group(0) @binding(2) var<storage, read_write> out: array<C>;
+//#include units
+//#if QUADS
+alias InUnit = vec4<A>;
+//#else
+alias InUnit = A;
+//#endif
 
-//#include store
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<InUnit>;
+@group(0) @binding(2) var<storage, read_write> out: array<OutUnit>;
 
 fn element(at: u32) {
   let row = at / p.columns;
   let column = at - row * p.columns;
-  out[p.out_offset + row * p.out_stride + column] = to_c(f32(x[p.x_offset + row * p.x_stride + column]));
+  out[p.out_offset + row * p.out_stride + column] = to_out(Unit(x[p.x_offset + row * p.x_stride + column]));
 }
 
 //#include elementwise

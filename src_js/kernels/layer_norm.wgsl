@@ -1,10 +1,12 @@
 // Layer norm without affine, then modulation: out = (x - mean) / sqrt(variance + eps) * (1 + scale) + shift.
 //
-// x [rows, columns] f32 (the residual stream), shift and scale two runs of `modulation` (f32, one value a column),
-// out [rows, columns] of type C. Mean and variance in two passes, f32. One workgroup a row.
+// x rows of `columns` f32 (the residual stream), shift and scale two runs of `modulation` (f32, one value a column), out rows of type C;
+// offsets, strides and row_units count units (units.wgsl). One workgroup a row, which it holds in registers, VALUES units an invocation:
+// mean and variance in two passes over them, f32.
 
 struct Params {
   columns: u32,
+  row_units: u32,
   x_offset: u32,
   x_stride: u32,
   out_offset: u32,
@@ -15,13 +17,13 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> modulation: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<C>;
-
+//#include units
 //#include reduce
-//#include store
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<Unit>;
+@group(0) @binding(2) var<storage, read> modulation: array<Unit>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutUnit>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -35,19 +37,28 @@ fn main(
   }
   let from_ = p.x_offset + row * p.x_stride;
   let to = p.out_offset + row * p.out_stride;
-  var sum = 0.0;
-  for (var i = index; i < p.columns; i += WORKGROUP) {
-    sum += x[from_ + i];
+  var sum = Unit();
+  //#for i in VALUES
+  let at$i = index + $i * WORKGROUP;
+  var value$i = Unit();
+  if (at$i < p.row_units) {
+    value$i = x[from_ + at$i];
+    sum += value$i;
   }
-  let mean = workgroup_sum(index, sum) / f32(p.columns);
-  var squares = 0.0;
-  for (var i = index; i < p.columns; i += WORKGROUP) {
-    let d = x[from_ + i] - mean;
-    squares = fma(d, d, squares);
+  //#endfor
+  let mean = workgroup_sum(index, total(sum)) / f32(p.columns);
+  var squares = Unit();
+  //#for i in VALUES
+  if (at$i < p.row_units) {
+    value$i -= mean;
+    squares = fma(value$i, value$i, squares);
   }
-  let deviation = sqrt(workgroup_sum(index, squares) / f32(p.columns) + p.eps);
-  for (var i = index; i < p.columns; i += WORKGROUP) {
-    let normed = (x[from_ + i] - mean) / deviation;
-    out[to + i] = to_c(normed * (1.0 + modulation[p.scale_offset + i]) + modulation[p.shift_offset + i]);
+  //#endfor
+  let deviation = sqrt(workgroup_sum(index, total(squares)) / f32(p.columns) + p.eps);
+  //#for i in VALUES
+  if (at$i < p.row_units) {
+    let normed = value$i / deviation;
+    out[to + at$i] = to_out(normed * (1.0 + modulation[p.scale_offset + at$i]) + modulation[p.shift_offset + at$i]);
   }
+  //#endfor
 }

@@ -28,22 +28,42 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "package": BASE | {"canonical", "checkpoint", "bundle", "export"},
     "server": {"kleinbild", "errors"},
     "build.py": {"package"},
-    "serve.py": {"server"},
+    "serve.py": {"server", "package"},
 }
 JS_LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "statistics": set(),
+    "digest": set(),
     "reader": {"errors"},
     "manifest": {"errors", "reader"},
     "protocol": {"errors", "reader", "manifest"},
     "image": {"errors"},
     "engine": {"errors", "manifest"},
-    "pipeline": {"errors", "manifest", "engine"},
-    "storage": {"errors", "manifest"},
-    "app": {"errors", "reader", "manifest", "protocol"},
-    "worker": {"errors", "reader", "manifest", "protocol", "storage", "image", "engine", "pipeline"},
+    "pipeline": {"errors", "digest", "manifest", "engine"},
+    "storage": {"errors", "digest", "manifest"},
+    "app": {"errors", "statistics", "reader", "manifest", "protocol"},
+    "bench": {"errors", "statistics", "manifest", "protocol", "engine", "pipeline"},
+    "worker": {
+        "errors",
+        "digest",
+        "reader",
+        "manifest",
+        "protocol",
+        "storage",
+        "image",
+        "engine",
+        "pipeline",
+        "bench",
+    },
     "sw": {"errors"},
 }
-JS_ALIASES = {"manifest_checks": "manifest", "tensor_layout": "manifest"}
+JS_ALIASES = {
+    "manifest_checks": "manifest",
+    "model_tensors": "manifest",
+    "synthetic_manifest": "manifest",
+    "tensor_layout": "manifest",
+    "bench_protocol": "protocol",
+}
 
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\\])//[^\n]*", re.DOTALL)
 STATEMENT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']""")

@@ -3,6 +3,7 @@
  */
 
 import { grid } from "../program.js";
+import { unitsOf } from "./units.js";
 
 /**
  * @typedef {import("../program.js").Program} Program
@@ -24,13 +25,14 @@ const elementGrid = (elements) => grid(Math.ceil(elements / WORKGROUP));
  * @param {Tensor} out [rows, width], in another buffer
  */
 export function swiglu(program, gate, up, out) {
-  if (gate.buffer !== up.buffer || gate.stride !== up.stride) throw new RangeError("gate and up must share a buffer");
+  if (gate.storage !== up.storage || gate.stride !== up.stride) throw new RangeError("gate and up must be views of one tensor");
   const elements = gate.rows * gate.columns;
+  const { flags, count } = unitsOf(gate.columns, gate, up, out);
   program.dispatch({
-    variant: { kernel: "swiglu", types: { F: gate.dtype, C: out.dtype } },
-    uints: [gate.columns, elements, gate.stride, gate.offset, up.offset, out.offset, out.stride],
+    variant: { kernel: "swiglu", types: { F: gate.dtype, C: out.dtype }, flags },
+    uints: [gate.columns, elements, gate.stride, gate.offset, up.offset, out.offset, out.stride].map(count),
     bindings: { 1: gate, 2: out },
-    workgroups: elementGrid(elements),
+    workgroups: elementGrid(count(elements)),
     flops: elements * 6,
   });
 }
@@ -41,11 +43,12 @@ export function swiglu(program, gate, up, out) {
  */
 export function copy(program, x, out) {
   const elements = x.rows * x.columns;
+  const { flags, count } = unitsOf(x.columns, x, out);
   program.dispatch({
-    variant: { kernel: "copy", types: { A: x.dtype, C: out.dtype } },
-    uints: [x.columns, elements, x.offset, x.stride, out.offset, out.stride],
+    variant: { kernel: "copy", types: { A: x.dtype, C: out.dtype }, flags },
+    uints: [x.columns, elements, x.offset, x.stride, out.offset, out.stride].map(count),
     bindings: { 1: x, 2: out },
-    workgroups: elementGrid(elements),
+    workgroups: elementGrid(count(elements)),
     flops: elements,
   });
 }

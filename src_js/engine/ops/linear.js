@@ -1,8 +1,9 @@
 /**
- * Records linear layers (kernels/linear.wgsl).
+ * Records linear layers (kernels/linear_frame.wgsl).
  */
 
-import { outputTile, rowSlices, weightAccess } from "./products.js";
+import { linearCandidates } from "./linear_candidates.js";
+import { rowSlices, weightAccess } from "./products.js";
 
 /**
  * @typedef {import("../program.js").Program} Program
@@ -30,25 +31,50 @@ export function linear(program, a, weight, out, { bias, silu = false, accumulate
   if (a.columns !== inner || out.columns !== columns || a.rows !== out.rows) {
     throw new RangeError(`${weight.name} [${columns}, ${inner}]: [${a.rows}, ${a.columns}] to [${out.rows}, ${out.columns}]`);
   }
-  const epilogue = { BIAS: bias, SILU: silu, ACCUMULATE: accumulate, GATE: gate };
-  const vec4 = a.vec4Aligned && inner % 4 === 0;
   const { flags, constants, bindings } = weightAccess(weight);
-  if (vec4) flags.push("A_VEC4");
+  const epilogue = { BIAS: bias, SILU: silu, ACCUMULATE: accumulate, GATE: gate };
   for (const [flag, on] of Object.entries(epilogue)) if (on) flags.push(flag);
-  const types = { F: exact ? /** @type {const} */ ("f32") : program.float, A: a.dtype, C: out.dtype };
+  if (out.vec4Aligned && weight.parts.every((part) => part.rowStart % 4 === 0 && part.rowCount % 4 === 0)) flags.push("QUADS");
+  const halves = !exact && a.dtype === "f16" && [a.offset, a.stride, inner].every((count) => count % GRANULE === 0);
+  const { info, tuning } = program.engine;
   for (const part of weight.parts) {
-    const tile = outputTile(part.rowCount);
-    for (const [begin, end] of rowSlices(program, a.rows, part.rowCount * inner * 2, tile.rows)) {
+    const kind = linearKind(weight, a.rows, part.rowCount, halves);
+    const chosen = tuning.pick(kind, linearCandidates(info, part.rowCount, halves));
+    const { tile } = chosen;
+    const whole = part.stride % tile.n === 0 && inner % tile.k === 0 && weight.storedRows === inner;
+    const variant = {
+      kernel: chosen.kernel ?? "linear",
+      types: { A: a.dtype, C: out.dtype },
+      constants: { ...constants, ...chosen.constants },
+      flags: [...flags, ...chosen.flags, ...(a.vec4Aligned && inner % 4 === 0 ? ["A_VEC4"] : []), ...(whole ? ["WHOLE_TILES"] : [])],
+    };
+    for (const [begin, end] of rowSlices(program, a.rows, part.rowCount * inner * 2, tile.m)) {
       program.dispatch({
-        variant: { kernel: "linear", types, constants: { ...constants, TILE_N: tile.columns }, flags },
+        variant,
         uints: [
           end, part.rowCount, inner, begin, a.offset, a.stride, out.offset, out.stride, part.rowStart,
-          weight.stride, weight.scaleStride, weight.zeroStride, gate?.offset ?? 0, gate && gate.columns > 1 ? 1 : 0,
+          part.stride, weight.storedRows, gate?.offset ?? 0, gate && gate.columns > 1 ? 1 : 0,
         ],
         bindings: { 1: a, 2: out, ...bindings(part), 6: bias, 7: gate },
-        workgroups: [Math.ceil(part.rowCount / tile.columns), Math.ceil((end - begin) / tile.rows)],
+        workgroups: [Math.ceil(part.rowCount / tile.n), Math.ceil((end - begin) / tile.m)],
         flops: (end - begin) * part.rowCount * inner * 2,
       });
     }
   }
+}
+
+/** k that the kernels on halves load at once. */
+const GRANULE = 8;
+/** Output of fewer elements than this leaves a large GPU partly idle with large tiles: it is measured by itself. */
+const LARGE_OUTPUT = 2 ** 23;
+
+/**
+ * What the choice of a kernel depends on. f32 arithmetic on any weight is one kind: reading the weight is the least of it.
+ * @param {Weight} weight @param {number} rows @param {number} columns of the output @param {boolean} halves
+ * @returns {string}
+ */
+function linearKind({ format, blockSize }, rows, columns, halves) {
+  const stored = format === "q4" ? `q4.b${blockSize}` : format;
+  const size = rows * columns < LARGE_OUTPUT ? "small" : "large";
+  return `linear.${stored}.${halves ? "f16" : "f32"}.${size}`;
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { floatFromHalf } from "../../../src_js/engine/half.js";
+import { floatFromHalf, floatsFromHalves } from "../../../src_js/engine/half.js";
 import { linear } from "../../../src_js/engine/ops/linear.js";
 import { copy } from "../../../src_js/engine/ops/elementwise.js";
 import { grid } from "../../../src_js/engine/program.js";
@@ -10,9 +10,11 @@ import { KleinbildError } from "../../../src_js/errors.js";
 import { openEngine } from "../support/gpu.js";
 import { halfBits, nearestHalf } from "../support/reference.js";
 import { testRandom } from "../support/random.js";
-import { placeWeight, randomMatrix } from "../support/weights.js";
+import { denseMatrix, placeWeight, randomMatrix } from "../support/weights.js";
 
 const random = testRandom("engine.test.js");
+
+/** @typedef {import("../../../src_js/engine/tensor.js").Tensor} Tensor */
 
 /** @param {string} code */
 const hasCode = (code) => (/** @type {unknown} */ error) => error instanceof KleinbildError && error.code === code;
@@ -26,6 +28,8 @@ test("half precision: all 65 536 values", () => {
       assert.equal(nearestHalf(value), value);
     }
   }
+  const bits = Uint16Array.from({ length: 0x10000 }, (_, i) => i);
+  assert.deepEqual(floatsFromHalves(bits), Float32Array.from(bits, floatFromHalf));
 });
 
 test("a grid holds at least as many workgroups as asked, within WebGPU's bound", () => {
@@ -43,37 +47,50 @@ describe("engine", () => {
   });
   after(() => engine.destroy());
 
-  test("the pool hands a released buffer out again, to a request of a like size only", () => {
-    const { pool } = engine;
-    pool.trim();
-    const large = pool.acquire(100_000);
-    const small = pool.acquire(1000);
-    pool.release(large);
-    pool.release(small);
-    assert.notEqual(pool.acquire(20_000), large, "five times too large");
-    assert.equal(pool.acquire(900), small);
-    assert.equal(pool.acquire(90_000), large);
-    pool.release(large);
-    assert.throws(() => pool.release(large), /twice/);
-    const before = pool.bytes;
-    pool.trim();
-    assert.equal(pool.bytes, before - large.size);
+  test("memory in use and its peak are counted", () => {
+    const { memory } = engine;
+    memory.resetPeak();
+    const before = memory.bytes;
+    const [large, small] = [engine.tensor(100, 1000, "f32"), engine.tensor(3, 7, "f16")];
+    assert.equal(memory.bytes, before + 400_128 + 256, "whole multiples of 256 bytes");
+    const { buffer } = large;
+    engine.release(large);
+    assert.equal(memory.bytes, before + 256);
+    assert.equal(memory.peakBytes, before + 400_128 + 256);
+    assert.throws(() => large.buffer, /no memory/);
+    assert.throws(() => memory.destroy(buffer), /twice/);
+    memory.resetPeak();
+    assert.equal(memory.peakBytes, before + 256);
+    engine.release(small);
   });
 
-  test("a program gives all memory back, and refuses to release what is not its own", () => {
-    engine.pool.trim();
-    const before = engine.pool.bytes;
+  test("a program takes the memory that it planned, gives all back, and releases only its own tensors", async () => {
+    const before = engine.memory.bytes;
     const program = engine.program("mine");
     const other = engine.program("other");
-    const tensor = program.tensor(10, 10);
-    assert.throws(() => other.release(tensor), /not its own/);
-    program.release(tensor);
-    assert.throws(() => program.release(tensor), /not its own/);
-    program.tensor(500, 10);
+    const chain = Array.from({ length: 5 }, () => program.tensor(100, 64, "f32"));
+    for (const [i, tensor] of chain.entries()) {
+      const last = chain[i - 1];
+      if (!last) continue;
+      copy(program, last, tensor);
+      if (i > 1) program.release(last);
+    }
+    assert.throws(() => other.release(/** @type {Tensor} */ (chain[0])), /not its own/);
+    assert.throws(() => program.release(/** @type {Tensor} */ (chain[2])), /not its own/);
+    assert.throws(() => copy(program, /** @type {Tensor} */ (chain[2]), /** @type {Tensor} */ (chain[4])), /released/);
+    assert.throws(() => /** @type {Tensor} */ (chain[0]).buffer, /no memory/);
+    assert.equal(program.plan().bytes, 4 * 100 * 64 * 4, "first and last are kept, the others take turns in two slots");
+    assert.equal(engine.memory.bytes, before);
+    await program.build();
+    assert.equal(engine.memory.bytes, before + 4 * 100 * 64 * 4 + 4 * 256, "and its dispatches' parameters");
+    const values = Float32Array.from(random.normals(6400));
+    engine.upload(/** @type {Tensor} */ (chain[0]), values);
+    await engine.run(program);
+    assert.deepEqual(await engine.read(/** @type {Tensor} */ (chain[4])), values);
+    await assert.rejects(engine.read(/** @type {Tensor} */ (chain[2])), /released/);
     program.destroy();
     other.destroy();
-    engine.pool.trim();
-    assert.equal(engine.pool.bytes, before);
+    assert.equal(engine.memory.bytes, before);
   });
 
   test("a program runs again with other contents", async () => {
@@ -88,6 +105,29 @@ describe("engine", () => {
       assert.deepEqual(await engine.read(b), values);
     }
     program.destroy();
+  });
+
+  test("programs run one after the other, each after what it asked to be prepared", async () => {
+    const program = engine.program("part");
+    const [step, sum, next] = [program.tensor(1, 3, "f32"), program.tensor(1, 3, "f32"), program.tensor(1, 3, "f32")];
+    const { weight, destroy } = placeWeight(engine, denseMatrix([1, 0, 0, 0, 1, 0, 0, 0, 1], 3, 3, "f32"));
+    linear(program, step, weight, sum, { accumulate: true });
+    copy(program, sum, next);
+    await program.build();
+    const steps = Array.from({ length: 9 }, () => Float32Array.from({ length: 3 }, () => random.integer(1000)));
+    /** @type {number[]} */
+    const seen = [];
+    const parts = steps.map((values) => ({ program, prepare: () => engine.upload(step, values) }));
+    await engine.runAll(parts, { onProgress: (flops) => seen.push(flops) });
+    const totals = [0, 1, 2].map((i) => steps.reduce((total, values) => total + (values[i] ?? NaN), 0));
+    assert.deepEqual(await engine.read(next), Float32Array.from(totals));
+    assert.equal(seen.at(-1), 9 * program.flops);
+    const abort = new AbortController();
+    const cancelled = [{ program, prepare: () => abort.abort() }, { program, prepare: () => assert.fail("after the cancel") }];
+    await assert.rejects(engine.runAll(cancelled, { signal: abort.signal }), hasCode("cancelled"));
+    await engine.runAll([]);
+    program.destroy();
+    destroy();
   });
 
   test("views outside their tensor and wrong uploads are refused", () => {
@@ -106,9 +146,9 @@ describe("engine", () => {
     const program = engine.program("long");
     const { weight, destroy } = placeWeight(engine, randomMatrix(random, 256, 256, { format: "f32" }));
     const [a, b] = [program.tensor(512, 256, "f32"), program.tensor(512, 256, "f32")];
-    engine.upload(a, Float32Array.from(random.normals(512 * 256)));
     for (let i = 0; i < layers; i++) linear(program, i % 2 ? b : a, weight, i % 2 ? a : b);
     await program.build();
+    engine.upload(a, Float32Array.from(random.normals(512 * 256)));
     return { program, destroy: () => (program.destroy(), destroy()) };
   }
 

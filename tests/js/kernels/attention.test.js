@@ -1,15 +1,17 @@
 /**
- * attention.wgsl against float64: head dimensions, grouped heads, masks, ragged lengths, both precisions. (qk_norm_rope.wgsl
- * is with the norms, but for its eps.)
+ * attention.wgsl and attention_tile.wgsl against float64: head dimensions, grouped heads, masks, ragged lengths, both precisions, every
+ * candidate that the device can run. (qk_norm_rope.wgsl is with the norms, but for its eps.)
  *
  * Tolerances. Scores, weights and sums are f32: a score s is off by a few 2^-24 |s|, its weight exp(s) by as much in relative terms,
  * so some 1e-6 for scores of a few units, and 200 times 2^-23 = 2.4e-5 for scores near 200. An f16 result is rounded once more,
- * which assertClose grants.
+ * which assertClose grants. attention_tile.wgsl rounds weights to f16 and sums up to 64 products in f16, in two halves: some 1e-3 of
+ * the result for normal q, k and v.
  */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { attention, qkNormRope } from "../../../src_js/engine/ops/attention.js";
+import { attentionCandidates } from "../../../src_js/engine/ops/attention_candidates.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 import { assertClose, at, attend, rms, rotate, rounded } from "../support/reference.js";
@@ -17,6 +19,15 @@ import { execute, put, vector } from "../support/tensors.js";
 
 const random = testRandom("attention.test.js");
 const TOLERANCE = 5e-6;
+/** Of a tile: 2e-3 is what the project allows f16 attention. */
+const TILE_TOLERANCE = { f32: TOLERANCE, f16: 2e-3 };
+/** A single element of an f16 tile's result may be so many times further off: scores of a row have errors in proportion to the largest. */
+const TILE_TAIL = 16;
+
+/** Elements of poison after q, k and v: more than a tile of rows, so that a kernel that reads beyond the last one meets NaN. */
+const AFTER = 20_000;
+
+/** @typedef {import("../../../src_js/engine/tensor.js").Tensor} Tensor */
 
 /**
  * @typedef {object} Case
@@ -57,32 +68,101 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
 
     /**
      * @param {string} name @param {Case} c
-     * @param {{sharp?: number, tolerance?: number}} [options] sharp: deviation of q and k
+     * @param {{sharp?: number, tolerance?: number, candidate?: string}} [options] sharp: deviation of q and k
      * @returns {Promise<number>} dispatches
      */
-    async function check(name, { queries, keys, headDim, heads, kvHeads = heads, causal = false }, { sharp = 1, tolerance = TOLERANCE } = {}) {
+    async function check(name, { queries, keys, headDim, heads, kvHeads = heads, causal = false }, { sharp = 1, tolerance = TOLERANCE, candidate = "32x32" } = {}) {
       const q = rounded(random.normals(queries * heads * headDim, sharp), precision);
       const k = rounded(random.normals(keys * kvHeads * headDim, sharp), precision);
       const v = rounded(random.normals(keys * kvHeads * headDim), precision);
       const expected = attend(q, k, v, { queries, keys, heads, kvHeads, headDim, causal });
       return execute(engine, (program) => {
+        const small = candidate === "32x32";                 // rows of its q and k may start at any multiple of 4, a tile's of 8
         const out = put(program, null, queries, heads * headDim, { offset: 8, stride: heads * headDim + 12 });
-        attention(
-          program,
-          put(program, q, queries, heads * headDim, { offset: 4, stride: heads * headDim + 8 }),
-          put(program, k, keys, kvHeads * headDim, { offset: 12, stride: kvHeads * headDim + 4 }),
-          put(program, v, keys, kvHeads * headDim),
-          out, { headDim, causal },
-        );
+        const inputs = [
+          put(program, q, queries, heads * headDim, { offset: small ? 4 : 8, stride: heads * headDim + 8, after: AFTER }),
+          put(program, k, keys, kvHeads * headDim, { offset: small ? 12 : 16, stride: kvHeads * headDim + (small ? 4 : 8), after: AFTER }),
+          put(program, v, keys, kvHeads * headDim, { after: AFTER }),
+        ];
+        const [qs, ks, vs] = /** @type {[Tensor, Tensor, Tensor]} */ (inputs);
+        const kind = `attention.${headDim}${causal ? ".causal" : ""}`;
+        engine.tuning.using(kind, candidate, () => attention(program, qs, ks, vs, out, { headDim, causal }));
+        assert.ok(program.dispatches.every(({ variant }) => variant.kernel === (small ? "attention" : "attention_tile")), candidate);
         return out;
       }, (values, program) => {
-        assertClose(values, expected, { rms: tolerance, dtype: precision }, `${name}, ${precision}`);
+        const tail = candidate !== "32x32" && precision === "f16" ? { most: TILE_TAIL * tolerance } : {};
+        assertClose(values, expected, { rms: tolerance, dtype: precision, ...tail }, `${name}, ${precision}`);
         return program.commands.length;
       });
     }
 
     for (const [name, c] of Object.entries(CASES)) {
       if ((c.only ?? precision) === precision) test(name, () => check(name, c).then(() => {}));
+    }
+
+    test("every tile: ragged queries and keys, a head dimension that is no multiple of its steps, grouped heads", async (t) => {
+      for (const [i, { name, kernel }] of attentionCandidates(80, precision, engine.info).entries()) {
+        if (kernel === "attention") continue;
+        await t.test(name, async () => {
+          const tolerance = TILE_TOLERANCE[precision];
+          const shape = { queries: 99 + 7 * i, keys: 133 + 9 * i, headDim: 80, heads: 2, kvHeads: 1 };
+          await check(name, shape, { tolerance, candidate: name });
+          await check(name, { ...shape, queries: 3, keys: 1 }, { tolerance, candidate: name });
+          if (precision === "f16") await checkLarge(name, 80);
+        });
+      }
+    });
+
+    test("every tile, causal", async (t) => {
+      for (const [i, { name, kernel }] of attentionCandidates(16, precision, engine.info).entries()) {
+        if (kernel === "attention") continue;
+        await t.test(name, async () => {
+          const tolerance = TILE_TOLERANCE[precision];
+          const shape = { queries: 131 + 5 * i, headDim: 16, heads: 4, kvHeads: 2, causal: true };
+          await check(name, { ...shape, keys: shape.queries }, { tolerance, candidate: name });
+          await check(name, { ...shape, keys: 37 + i }, { tolerance, candidate: name });
+        });
+      }
+    });
+
+    test("a tile repeats itself bit by bit, in slices too", async () => {
+      const [queries, headDim] = [300, 16];
+      const values = rounded(random.normals(3 * queries * headDim), precision);
+      const name = attentionCandidates(headDim, precision, engine.info)[1]?.name ?? "";
+      const most = engine.maxDispatchFlops;
+      /** @type {Float64Array[]} */
+      const results = [];
+      try {
+        for (const flops of [most, most, 1]) {
+          engine.maxDispatchFlops = flops;
+          await execute(engine, (program) => {
+            const out = put(program, null, queries, headDim);
+            const [q, k, v] = /** @type {[Tensor, Tensor, Tensor]} */ ([0, 1, 2].map((i) => (
+              put(program, values.subarray(i * queries * headDim), queries, headDim))));
+            engine.tuning.using(`attention.${headDim}`, name, () => attention(program, q, k, v, out, { headDim }));
+            return out;
+          }, (result) => results.push(result));
+        }
+      } finally {
+        engine.maxDispatchFlops = most;
+      }
+      assert.deepEqual(results[1], results[0]);
+      assert.deepEqual(results[2], results[0]);
+    });
+
+    /** Products whose sum is beyond f16, the same for each key. @param {string} name @param {number} headDim */
+    async function checkLarge(name, headDim) {
+      const keys = 70;
+      const v = rounded(random.normals(keys * headDim), precision);
+      const expected = Float64Array.from({ length: headDim }, (_, d) => (
+        Array.from({ length: keys }, (_unused, j) => at(v, j * headDim + d)).reduce((a, b) => a + b) / keys));
+      await execute(engine, (program) => {
+        const out = put(program, null, 1, headDim);
+        const large = put(program, new Float64Array(keys * headDim).fill(60), keys, headDim);
+        const values = put(program, v, keys, headDim);
+        engine.tuning.using(`attention.${headDim}`, name, () => attention(program, large.rowRange(0, 1), large, values, out, { headDim }));
+        return out;
+      }, (values) => assertClose(values, expected, { rms: TILE_TOLERANCE[precision], dtype: precision }, `${name}, large`));
     }
 
     test("scores of hundreds", async () => {
@@ -149,7 +229,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       await execute(engine, (program) => {
         const view = put(program, x, 2, headDim);
         const table = put(program, Float64Array.from({ length: 2 * headDim }, (_, i) => 1 - (i % 2)), 2, headDim, { dtype: "f32" });
-        qkNormRope(program, view, vector(program, weight), table, { headDim, eps: 1e-6, layout: "half" });
+        qkNormRope(program, [{ x: view, weight: vector(program, weight) }], table, { headDim, eps: 1e-6, layout: "half" });
         return view;
       }, (values) => assertClose(values, expected, { rms: TOLERANCE, dtype: precision }, "eps"));
     });

@@ -1,13 +1,16 @@
 /**
- * conv2d.wgsl against float64: kernel sizes, borders of maps down to one pixel, upsampling, residual, both precisions.
+ * conv2d.wgsl, conv2d_packed.wgsl and conv_weights.wgsl against float64: every candidate, kernel sizes, borders of maps down to one pixel, upsampling,
+ * residual, both precisions.
  *
- * Tolerance as in linear.test.js, which shares its product: sums are f32, an f16 result is rounded once (with a residual too:
- * it is added before the rounding).
+ * Sums are f32, an f16 result is rounded once (with a residual too: it is added before the rounding). Upsampling in f16 rounds the
+ * sums of weights to f16 as well, each to 2^-12 on average; the packed candidates round sums of up to 32 products.
  */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { usable } from "../../../src_js/engine/candidates.js";
 import { conv2d } from "../../../src_js/engine/ops/conv2d.js";
+import { convCandidates } from "../../../src_js/engine/ops/conv2d_candidates.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 import { assertClose, at, convolution, doubled, rounded } from "../support/reference.js";
@@ -16,6 +19,8 @@ import { convMatrix, placeWeight } from "../support/weights.js";
 
 const random = testRandom("conv2d.test.js");
 const TOLERANCE = 5e-6;
+const FOLDED_F16_TOLERANCE = 3e-4;
+const PACKED_TOLERANCE = 8e-4;
 
 /**
  * @typedef {object} Case
@@ -29,8 +34,20 @@ const TOLERANCE = 5e-6;
  * @property {"f32"} [out]
  */
 
+/** What every candidate of a kind is tried on: several tiles, none of them full, several steps of channels, the last one not full. */
+/** @type {Record<string, Case>} */
+const CANDIDATE_CASES = {
+  "conv2d.3": { map: [9, 19], channels: 40, columns: 132, kernel: 3, weight: "f16", residual: true },
+  "conv2d.up": { map: [9, 17], channels: 20, columns: 132, kernel: 3, weight: "f16", upsample: true },
+  "conv2d.1": { map: [11, 18], channels: 44, columns: 140, kernel: 1, weight: "f32" },
+  "conv2d.3.narrow": { map: [9, 35], channels: 28, columns: 3, kernel: 3, weight: "f16", out: "f32" },
+};
+/** Candidates tried of the kinds that differ from conv2d.3 only in which pixels are read. */
+const FEW = 2;
+
 /** @type {Record<string, Case>} */
 const CASES = {
+  "3x3, odd channels and columns": { map: [6, 9], channels: 20, columns: 68, kernel: 3, weight: "f16" },
   "1x1": { map: [5, 7], channels: 12, columns: 20, kernel: 1, weight: "f32" },
   "1x1 of one pixel, four channels": { map: [1, 1], channels: 4, columns: 4, kernel: 1, weight: "f16" },
   "3x3": { map: [9, 8], channels: 16, columns: 66, kernel: 3, weight: "f32" },
@@ -56,8 +73,12 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     });
     after(() => engine.destroy());
 
-    /** @param {string} name @param {Case} c @returns {Promise<number>} dispatches */
-    async function check(name, { map: [h, w], channels, columns, kernel, weight: format, upsample = false, residual, out }) {
+    /**
+     * @param {string} name @param {Case} c @param {(record: () => void) => void} [using] runs what records the convolution
+     * @param {number} [tolerance] of unfolded sums
+     * @returns {Promise<number>} dispatches
+     */
+    async function check(name, { map: [h, w], channels, columns, kernel, weight: format, upsample = false, residual, out }, using = (record) => record(), tolerance = TOLERANCE) {
       const [height, width] = upsample ? [2 * h, 2 * w] : [h, w];
       const outType = out ?? precision;
       const input = rounded(random.normals(h * w * channels), precision);
@@ -74,12 +95,13 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
         return await execute(engine, (program) => {
           const tensor = put(program, null, height * width, columns, { dtype: outType });
           const from = put(program, input, h * w, channels);
-          conv2d(program, { height: h, width: w, tensor: from }, weight, vector(program, bias), { height, width, tensor }, {
+          using(() => conv2d(program, { height: h, width: w, tensor: from }, weight, vector(program, bias), { height, width, tensor }, {
             upsample, ...(residual && { residual: put(program, base, height * width, columns) }),
-          });
+          }));
           return tensor;
         }, (values, program) => {
-          assertClose(values, expected, { rms: TOLERANCE, dtype: outType }, `${name}, ${precision}`);
+          const rms = upsample && precision === "f16" ? FOLDED_F16_TOLERANCE : tolerance;
+          assertClose(values, expected, { rms, dtype: outType }, `${name}, ${precision}`);
           return program.commands.length;
         });
       } finally {
@@ -89,12 +111,25 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
 
     for (const [name, c] of Object.entries(CASES)) test(name, () => check(name, c).then(() => {}));
 
+    for (const [kind, c] of Object.entries(CANDIDATE_CASES)) {
+      const { kernel, upsample = false, channels, columns } = c;
+      const all = convCandidates({ kernel, upsample, channels, columns, software: true });
+      assert.equal(all.kind, kind);
+      for (const candidate of kind === "conv2d.3" ? all.candidates : all.candidates.slice(0, FEW)) {
+        test(`${kind}, candidate ${candidate.name}`, async (t) => {
+          if (usable([candidate], engine.info).length === 0) return t.skip("not for this device and precision");
+          const tolerance = candidate.kernel === "conv2d_packed" ? PACKED_TOLERANCE : TOLERANCE;
+          await check(candidate.name, c, (record) => engine.tuning.using(kind, candidate.name, record), tolerance);
+        });
+      }
+    }
+
     test("rows are cut into dispatches of at most maxDispatchFlops", async () => {
       const most = engine.maxDispatchFlops;
       engine.maxDispatchFlops = 1;
       try {
         const commands = await check("sliced", { map: [13, 11], channels: 4, columns: 66, kernel: 3, weight: "f32" });
-        assert.ok(commands >= 3, `${commands} dispatches of 143 rows`);
+        assert.ok(commands >= 4, `${commands} dispatches of ${13 * 11} pixels`);
       } finally {
         engine.maxDispatchFlops = most;
       }
@@ -109,6 +144,8 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       assert.throws(() => conv2d(program, input, weight, bias, output), RangeError, "needs upsample");
       assert.throws(() => conv2d(program, input, { ...weight, shape: [8, 8, 3, 3] }, bias, output, { upsample: true }), RangeError);
       assert.throws(() => conv2d(program, input, { ...weight, shape: [4, 4, 3, 3] }, bias, output, { upsample: true }), RangeError);
+      assert.throws(() => conv2d(program, input, { ...weight, shape: [8, 4, 1, 1] }, bias, output, { upsample: true }), RangeError);
+      assert.throws(() => conv2d(program, input, { ...weight, shape: [8, 4, 5, 5] }, bias, { ...input, tensor: put(program, null, 4, 8) }), RangeError);
       program.destroy();
       destroy();
     });

@@ -23,7 +23,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     });
     after(() => engine.destroy());
 
-    for (const [rows, width] of /** @type {const} */ ([[1, 1], [3, 33], [70, 48], [5, 700]])) {
+    for (const [rows, width, odd] of /** @type {const} */ ([[1, 1, 1], [3, 33, 0], [70, 48, 1], [5, 700, 0], [7, 36, 0]])) {   // rows of some start on fours
       test(`swiglu, ${rows} rows of ${width}`, () => {
         const x = rounded(random.normals(rows * 2 * width, 4), precision);
         const expected = Float64Array.from({ length: rows * width }, (_, i) => {
@@ -31,8 +31,8 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
           return silu(at(x, start)) * at(x, start + width);
         });
         return execute(engine, (program) => {
-          const both = put(program, x, rows, 2 * width, { offset: 3, stride: 2 * width + 1 });
-          const out = put(program, null, rows, width, { offset: 5, stride: width + 3 });
+          const both = put(program, x, rows, 2 * width, { offset: 4 - odd, stride: 2 * width + 4 * (1 - odd) + odd });
+          const out = put(program, null, rows, width, { offset: 8 + odd, stride: width + 4 });
           swiglu(program, both.columnRange(0, width), both.columnRange(width, width), out);
           return out;
         }, (values) => assertClose(values, expected, { rms: RMS, dtype: precision }, "swiglu"));
@@ -41,8 +41,8 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       test(`copy, ${rows} rows of ${width}`, () => {
         const x = rounded(random.normals(rows * width), "f32");
         return execute(engine, (program) => {
-          const out = put(program, null, rows, width, { offset: 2, stride: width + 7 });
-          copy(program, put(program, x, rows, width, { dtype: "f32", offset: 1, stride: width + 2 }), out);
+          const out = put(program, null, rows, width, { offset: 4 + odd, stride: width + 8 });
+          copy(program, put(program, x, rows, width, { dtype: "f32", offset: 4, stride: width + 4 + odd }), out);
           return out;
         }, (values) => assert.deepEqual(values, rounded(x, precision)));
       });

@@ -1,15 +1,16 @@
 /**
- * linear.wgsl and weights.wgsl against float64: every weight format and layout, views, epilogues, both precisions.
+ * The linear layer's kernels against float64: every weight format and layout, views, epilogues, both precisions, every candidate.
  *
- * Tolerance, relative to the rms of the result. The kernel multiplies and sums in f32 whatever the precision, and the reference
- * starts from inputs as the kernel holds them (with F = f16, `a` and the weight rounded to halves), so the result is off by the
- * f32 sum alone, about sqrt(K) 2^-25 with K <= 400: 6e-7; exp in silu adds as much. An f16 result is rounded once more, which
- * assertClose grants (up to 4.9e-4 of each value).
+ * Tolerances, relative to the rms of the result. The plain kernels multiply and sum in f32 whatever the precision, so the result is off
+ * by the f32 sum alone, about sqrt(K) 2^-25 with K <= 400: 6e-7; exp in silu adds as much. An f16 result is rounded once more, which
+ * assertClose grants (up to 4.9e-4 of each value). Kernels on halves start from weights rounded to halves and sum up to 32 products
+ * in f16 before they go to f32: after n sums the error is some 2^-12 sqrt(n), 1e-3 at the most.
  */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { linear } from "../../../src_js/engine/ops/linear.js";
+import { linearCandidates } from "../../../src_js/engine/ops/linear_candidates.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 import { HALF_MAX, assertClose, at, matmul, rounded, silu } from "../support/reference.js";
@@ -18,6 +19,7 @@ import { denseMatrix, placeWeight, randomMatrix } from "../support/weights.js";
 
 const random = testRandom("linear.test.js");
 const TOLERANCE = 5e-6;
+const HALVES_TOLERANCE = { rms: 1e-3, most: 0.03 };
 
 /** @typedef {import("../support/tensors.js").View} View */
 
@@ -75,8 +77,26 @@ const CASES = {
   "accumulate, gate, parts": { m: 5, n: 70, k: 16, weight: F32, rows: [65, 5], accumulate: true, gate: "vector", out: f32 },
   "accumulate, one gate": { m: 66, n: 6, k: 16, weight: F32, accumulate: true, gate: "scalar", out: f32 },
   "every epilogue": { m: 5, n: 6, k: 16, weight: F32, bias: true, silu: true, accumulate: true, gate: "vector", out: f32 },
+  "quads, every epilogue, parts": { m: 67, n: 76, k: 16, weight: F16, rows: [72, 4], bias: true, silu: true, accumulate: true, gate: "vector", out: { dtype: "f32", offset: 4, stride: 80 } },
   "exact, inputs beyond halves": { m: 5, n: 6, k: 40, weight: q4(32), exact: true, scale: 1e6, a: f32, out: f32 },
 };
+
+/** Runs with every candidate: ragged in all three dimensions, whole granules of eight k so that halves may be multiplied. @type {Record<string, Case>} */
+const CANDIDATE_CASES = {
+  "q4 block 16 with zero points, gate": { m: 131, n: 132, k: 136, weight: q4(16, true), accumulate: true, gate: "vector", out: { dtype: "f32", offset: 4, stride: 136 } },
+  "f16 weight, columns odd, view": { m: 70, n: 67, k: 72, weight: F16, a: { offset: 8, stride: 88 } },
+};
+
+/**
+ * Records a case for the kinds of work that it asks for.
+ * @param {import("../../../src_js/engine/engine.js").Engine} engine @param {Case} c
+ */
+function linearKinds(engine, { m, n, k, weight: format, a }) {
+  const program = engine.program("kinds");
+  const { weight, destroy } = placeWeight(engine, randomMatrix(random, n, k, format));
+  linear(program, put(program, null, m, k, a), weight, put(program, null, m, n));
+  destroy();
+}
 
 for (const precision of /** @type {const} */ (["f32", "f16"])) {
   describe(`linear, precision ${precision}`, () => {
@@ -87,12 +107,16 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     });
     after(() => engine.destroy());
 
-    /** @param {string} name @param {Case} c */
-    async function check(name, c) {
+    /**
+     * @param {string} name @param {Case} c
+     * @param {{choose?: (record: () => void) => void, halves?: boolean}} [how] choose: runs `record` with a candidate in force;
+     *   halves: whether that one multiplies halves
+     */
+    async function check(name, c, { choose = (record) => record(), halves = false } = {}) {
       const { m, n, k, exact = false } = c;
       const aType = c.a?.dtype ?? precision;
       const outType = c.out?.dtype ?? precision;
-      const F = exact ? "f32" : precision;
+      const F = halves ? "f16" : "f32";
       const matrix = randomMatrix(random, n, k, c.weight);
       const a = rounded(random.normals(m * k, c.scale ?? 1), aType);
       const bias = rounded(random.normals(n), "f32");
@@ -111,13 +135,14 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
         return await execute(engine, (program) => {
           const out = put(program, c.accumulate ? old : null, m, n, c.out);
           const gate = put(program, gates, 1, gates.length, { dtype: "f32", offset: 3 });
-          linear(program, put(program, a, m, k, c.a), weight, out, {
+          const input = put(program, a, m, k, c.a);
+          choose(() => linear(program, input, weight, out, {
             silu: c.silu ?? false, accumulate: c.accumulate ?? false, exact,
             ...(c.bias && { bias: vector(program, bias) }), ...(c.gate && { gate }),
-          });
+          }));
           return out;
         }, (values, program) => {
-          assertClose(values, expected, { rms: TOLERANCE, dtype: outType }, `${name}, ${precision}`);
+          assertClose(values, expected, { ...(halves ? HALVES_TOLERANCE : { rms: TOLERANCE }), dtype: outType }, `${name}, ${precision}`);
           return program.commands.length;
         });
       } finally {
@@ -126,6 +151,25 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     }
 
     for (const [name, c] of Object.entries(CASES)) test(name, () => check(name, c).then(() => {}));
+
+    for (const [name, c] of Object.entries(CANDIDATE_CASES)) {
+      const { n } = c;
+      test(`every candidate: ${name}`, async () => {
+        const [plainest, ...others] = linearCandidates(engine.info, n, precision === "f16");
+        assert.ok(plainest && others.length >= 2);
+        // how a weight is read is the same for all tiles of a kernel
+        const chosen = c.weight.format === "q4" ? others : others.filter(({ kernel }, i) => others.findIndex((o) => o.kernel === kernel) === i);
+        for (const { name: candidate, flags } of chosen) {
+          await check(`${name}, ${candidate}`, c, {
+            halves: flags.includes("HALVES"),
+            choose(record) {
+              const [kind] = [...engine.tuning.observe(() => linearKinds(engine, c)).keys()];
+              engine.tuning.using(String(kind), candidate, record);
+            },
+          });
+        }
+      });
+    }
 
     test("rows are cut into dispatches of at most maxDispatchFlops", async () => {
       const before = engine.maxDispatchFlops;

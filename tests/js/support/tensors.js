@@ -13,11 +13,11 @@ import { at, halfBits } from "./reference.js";
 /** @typedef {"f32"|"f16"} FloatType */
 /** @typedef {{dtype?: FloatType, offset?: number, stride?: number, after?: number}} View offset, stride and after in elements */
 
-// Mesa's software driver takes up to 20 s to optimise a kernel with barriers, and these tests run each one a few times
-process.env["GALLIVM_PERF"] ??= "nopt";
-
 /** Bits of a NaN that no arithmetic makes, so that an untouched element is known. */
 const POISON = { f32: 0x7fc0ffee, f16: 0x7eef };
+
+/** What `put` made for a program, given back by `execute`. @type {WeakMap<Program, Tensor[]>} */
+const made = new WeakMap();
 
 /**
  * @param {Program} program
@@ -27,7 +27,8 @@ const POISON = { f32: 0x7fc0ffee, f16: 0x7eef };
  * @returns {Tensor}
  */
 export function put(program, values, rows, columns, { dtype = program.float, offset = 0, stride = columns, after = 4 } = {}) {
-  const whole = program.tensor(1, offset + rows * stride + after, dtype);
+  const whole = program.engine.tensor(1, offset + rows * stride + after, dtype);
+  made.set(program, [...made.get(program) ?? [], whole]);
   const count = whole.buffer.size / (dtype === "f16" ? 2 : 4);
   const bits = dtype === "f16" ? new Uint16Array(count) : new Uint32Array(count);
   bits.fill(POISON[dtype]);
@@ -38,7 +39,7 @@ export function put(program, values, rows, columns, { dtype = program.float, off
     else floats[to] = at(values, i);
   }
   program.engine.device.queue.writeBuffer(whole.buffer, 0, bits);
-  return new Tensor(whole.buffer, dtype, { rows, columns, offset, stride });
+  return new Tensor(whole.storage, dtype, { rows, columns, offset, stride });
 }
 
 /** @param {Program} program @param {ArrayLike<number>} values float32 @returns {Range} a vector for a kernel's weight or bias */
@@ -93,6 +94,6 @@ export async function execute(engine, record, read) {
     return read(await take(engine, result), program);
   } finally {
     program.destroy();
-    engine.pool.trim();
+    engine.release(...made.get(program) ?? []);
   }
 }

@@ -2,9 +2,10 @@
  * Weights in the packager's byte layout, written byte by byte from plain arrays. Written apart from src_js and from the packager
  * on purpose: a kernel test that passes has read the layout right.
  *
- * Layout of a part (little endian): f32 and f16 rows padded with zeros to a multiple of 8 elements; q4 has three sections, each
- * padded to 256 bytes: codes (two a byte, low nibble first, whole blocks), scales (f16, rows padded to an even count), zero
- * points (nibbles, rows padded to a multiple of 8; absent: 8 everywhere).
+ * Layout of a part (little endian). A linear has k outermost and its columns padded to a multiple of 8: dense, a row of columns for each
+ * k; q4, three sections, each padded to 256 bytes: words of two k and four columns, [octet of k][quad of columns][pair of k], column j of
+ * the quad at bits 4 j (even k) and 4 j + 16 (odd k), whole blocks of k; scales (f16) and zero points (nibbles; absent: 8 everywhere), a
+ * row of columns for each block. A convolution is rows padded with zeros to a multiple of 8 elements.
  */
 
 import { at, halfBits, nearestHalf } from "./reference.js";
@@ -19,6 +20,7 @@ import { at, halfBits, nearestHalf } from "./reference.js";
  * @property {number} n rows
  * @property {number} k columns
  * @property {Format} format
+ * @property {boolean} [byRows] stored as rows of k: a convolution
  * @property {Float64Array} values [n, k] what the stored weight is worth, exactly
  * @property {Uint8Array} codes q4: [n, blocks * block]
  * @property {Float64Array} scales q4: [n, blocks], exact halves
@@ -66,7 +68,7 @@ export function convMatrix(values, [o, i, kernel], format) {
     const [row, rest] = [Math.floor(to / (taps * i)), to % (taps * i)];
     return at(values, (row * i + (rest % i)) * taps + Math.floor(rest / i));
   });
-  return denseMatrix(moved, o, taps * i, format);
+  return { ...denseMatrix(moved, o, taps * i, format), byRows: true };
 }
 
 /**
@@ -74,32 +76,37 @@ export function convMatrix(values, [o, i, kernel], format) {
  * @returns {{sections: Uint8Array[], bytes: Uint8Array}} the part's sections without padding, and the whole part
  */
 export function packPart(matrix, begin, count) {
-  const { k, format: { format, block = 32, zeroPoints = false }, values, codes, scales, zeros } = matrix;
+  const { k, format: { format, block = 32, zeroPoints = false }, byRows, values, codes, scales, zeros } = matrix;
+  const width = up(count, 8);
   /** @type {Uint8Array[]} */
   const sections = [];
   if (format === "q4") {
     const blocks = Math.ceil(k / block);
     const row = blocks * block;
-    const packed = new Uint8Array((count * row) / 2);
-    for (let i = 0; i < count * row; i++) nibble(packed, i, at(codes, begin * row + i));
-    const halves = new DataView(new ArrayBuffer(count * up(blocks, 2) * 2));
-    const points = new Uint8Array((count * up(blocks, 8)) / 2);
+    const packed = new Uint8Array((width * row) / 2);
+    const halves = new DataView(new ArrayBuffer(blocks * width * 2));
+    const points = new Uint8Array((blocks * width) / 2);
     for (let r = 0; r < count; r++) {
+      for (let i = 0; i < row; i++) {
+        const word = (Math.floor(i / 8) * (width / 4) + Math.floor(r / 4)) * 4 + Math.floor((i % 8) / 2);
+        nibble(packed, word * 8 + (i % 2) * 4 + (r % 4), at(codes, (begin + r) * row + i));
+      }
       for (let b = 0; b < blocks; b++) {
-        halves.setUint16((r * up(blocks, 2) + b) * 2, halfBits(at(scales, (begin + r) * blocks + b)), true);
-        nibble(points, r * up(blocks, 8) + b, at(zeros, (begin + r) * blocks + b));
+        halves.setUint16((b * width + r) * 2, halfBits(at(scales, (begin + r) * blocks + b)), true);
+        nibble(points, b * width + r, at(zeros, (begin + r) * blocks + b));
       }
     }
     sections.push(packed, new Uint8Array(halves.buffer));
     if (zeroPoints) sections.push(points);
   } else {
-    const width = format === "f16" ? 2 : 4;
-    const view = new DataView(new ArrayBuffer(count * up(k, 8) * width));
+    const bytes = format === "f16" ? 2 : 4;
+    const view = new DataView(new ArrayBuffer((byRows ? count * up(k, 8) : k * width) * bytes));
     for (let r = 0; r < count; r++) {
       for (let i = 0; i < k; i++) {
         const value = at(values, (begin + r) * k + i);
-        if (format === "f16") view.setUint16((r * up(k, 8) + i) * 2, halfBits(value), true);
-        else view.setFloat32((r * up(k, 8) + i) * 4, value, true);
+        const to = byRows ? r * up(k, 8) + i : i * width + r;
+        if (format === "f16") view.setUint16(to * 2, halfBits(value), true);
+        else view.setFloat32(to * 4, value, true);
       }
     }
     sections.push(new Uint8Array(view.buffer));
@@ -147,14 +154,12 @@ export function placeWeight(engine, matrix, { name = "w", shape = [matrix.n, mat
       offset += range.size;
       return range;
     });
-    const part = { rowStart, rowCount, values: /** @type {Required<import("../../../src_js/engine/program.js").Range>} */ (values), scales, zeroPoints };
+    const stride = matrix.byRows ? up(k, 8) : up(rowCount, 8);
+    const part = { rowStart, rowCount, stride, values: /** @type {Required<import("../../../src_js/engine/program.js").Range>} */ (values), scales, zeroPoints };
     rowStart += rowCount;
     return part;
   });
   const q4 = format === "q4";
-  const weight = {
-    name, shape, format, blockSize: q4 ? block : 0, stride: q4 ? blocks * block : up(k, 8),
-    scaleStride: q4 ? up(blocks, 2) : 0, zeroStride: q4 ? up(blocks, 8) : 0, parts,
-  };
+  const weight = { name, shape, format, blockSize: q4 ? block : 0, storedRows: q4 ? blocks * block : k, parts };
   return { weight, destroy: () => buffers.forEach((buffer) => buffer.destroy()) };
 }

@@ -1,0 +1,116 @@
+/**
+ * The manifest of a model that does not exist: the shapes of a ModelConfig, packed into shards as the packager packs them, so that
+ * whatever reads a manifest can run on weights made up in place (engine/synthetic.js). Its digests are no digests of anything.
+ */
+
+import { SHARD_BYTES } from "./manifest.js";
+import { modelTensors } from "./model_tensors.js";
+import { ALIGNMENT_BYTES, partLayout } from "./tensor_layout.js";
+
+/**
+ * @typedef {import("./manifest.js").Manifest} Manifest
+ * @typedef {import("./manifest.js").ModelConfig} ModelConfig
+ * @typedef {import("./manifest.js").Tensor} Tensor
+ *
+ * @typedef {object} StorageOptions how weights are stored
+ * @property {Tensor["format"]} [format] of the blocks' linears; the others are f32 when it is f32, f16 otherwise
+ * @property {number} [blockSize] of q4: 16, 32, 64 or 128
+ * @property {boolean} [zeroPoints] of q4
+ */
+
+/** Linears that a q4 bundle keeps in 4 bits: those of the text encoder's layers and the transformer's blocks. */
+const QUANTISED = /^(model\.layers|transformer_blocks|single_transformer_blocks)\./;
+/** Parts of a tensor larger than a shard are whole tiles of so many rows, where one fits. */
+const ROW_GRAIN = 128;
+
+/**
+ * @param {ModelConfig} config
+ * @param {StorageOptions} [options]
+ * @returns {Manifest} one that parseManifest accepts
+ */
+export function syntheticManifest(config, { format = "q4", blockSize = 32, zeroPoints = false } = {}) {
+  /** @type {Tensor["format"]} */
+  const dense = format === "f32" ? "f32" : "f16";
+  const packing = new Packing();
+  for (const [stage, specs] of Object.entries(modelTensors(config))) {
+    packing.begin(/** @type {Tensor["stage"]} */ (stage));
+    for (const { name, kind, shape } of specs) {
+      const q4 = format === "q4" && kind === "linear" && QUANTISED.test(name);
+      packing.add({
+        name, stage: /** @type {Tensor["stage"]} */ (stage), kind, shape,
+        format: q4 ? "q4" : kind === "vector" ? "f32" : dense, block_size: q4 ? blockSize : 0, zero_points: q4 && zeroPoints,
+      });
+    }
+  }
+  const { tensors, shards, stages } = packing;
+  return {
+    schema: 1, id: "synthetic", name: "Synthetic", revision: "synthetic", notice: "", weights: format, config,
+    tokenizer: file(0, "json", 1),
+    stages, tensors, shards: shards.map((bytes, i) => file(i + 1, "bin", bytes)),
+  };
+}
+
+/** @param {number} number @param {string} suffix @param {number} bytes @returns {import("./manifest.js").FileRef} */
+function file(number, suffix, bytes) {
+  const sha256 = number.toString(16).padStart(64, "0");
+  return { path: `w/${sha256}.${suffix}`, sha256, bytes };
+}
+
+/** Lays tensors into shards in the order in which they come; every stage begins a shard of its own. */
+class Packing {
+  /** @type {Tensor[]} */
+  tensors = [];
+  /** @type {number[]} bytes */
+  shards = [];
+  /** @type {Manifest["stages"]} */
+  stages = [];
+
+  /** @param {Tensor["stage"]} name */
+  begin(name) {
+    this.stages.push({ name, shards: [] });
+  }
+
+  /** @param {Omit<Tensor, "parts">} tensor */
+  add(tensor) {
+    const rows = tensor.shape[0] ?? 1;
+    const most = rowsWithin(tensor, rows);
+    /** @type {Tensor["parts"]} */
+    const parts = [];
+    for (let start = 0; start < rows; start += most) {
+      const count = Math.min(most, rows - start);
+      const length = partLayout(tensor, count).bytes;
+      parts.push({ ...this.#append(length), row_start: start, row_count: count, length });
+    }
+    this.tensors.push({ ...tensor, parts });
+  }
+
+  /** @param {number} length bytes @returns {{shard: number, offset: number}} */
+  #append(length) {
+    const stage = /** @type {Manifest["stages"][number]} */ (this.stages.at(-1));
+    const open = stage.shards.at(-1);
+    const used = open === undefined ? Infinity : /** @type {number} */ (this.shards[open]);
+    if (used + length > SHARD_BYTES) {
+      stage.shards.push(this.shards.length);
+      this.shards.push(0);
+    }
+    const shard = this.shards.length - 1;
+    const offset = /** @type {number} */ (this.shards[shard]);
+    this.shards[shard] = offset + Math.ceil(length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+    return { shard, offset };
+  }
+}
+
+/** @param {Omit<Tensor, "parts">} tensor @param {number} rows @returns {number} the most of its rows that fit a shard together */
+function rowsWithin(tensor, rows) {
+  const fits = (/** @type {number} */ count) => partLayout(tensor, count).bytes <= SHARD_BYTES;
+  if (fits(rows)) return rows;
+  let least = 0;
+  let tooMany = rows;
+  while (tooMany - least > 1) {
+    const middle = Math.floor((least + tooMany) / 2);
+    if (fits(middle)) least = middle;
+    else tooMany = middle;
+  }
+  if (least === 0) throw new RangeError(`${tensor.name}: one row is larger than a shard of ${SHARD_BYTES} bytes`);
+  return least > ROW_GRAIN ? least - (least % ROW_GRAIN) : least;
+}
