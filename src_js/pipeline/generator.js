@@ -5,25 +5,27 @@
  * compare it with the reference pipeline.
  */
 
-import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { stageFlops } from "./cost.js";
+import { throwIfCancelled } from "../errors.js";
+import { defaultBudget, planWithin } from "./budget.js";
 import { embedTokens } from "./embedding.js";
 import { packLatents } from "./latents.js";
 import { torchRandn } from "./noise.js";
+import { promptIdentity } from "./prompt_cache.js";
 import { Residency } from "./residency.js";
 import { axesRope, jointPositions, textRope } from "./rope.js";
 import { sigmas as sigmaSchedule } from "./scheduler.js";
-import { recordTextEncoder } from "./text_encoder.js";
+import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
 import { timestepEmbedding } from "./timestep.js";
 import { Tokenizer } from "./tokenizer/tokenizer.js";
-import { modulationColumns, recordPrelude, recordStep } from "./transformer.js";
-import { recordVaeDecoder } from "./vae_decoder.js";
 
 /**
  * @typedef {import("../engine/engine.js").Engine} Engine
  * @typedef {import("../engine/program.js").Program} Program
  * @typedef {import("../engine/tensor.js").Tensor} Tensor
+ * @typedef {import("../engine/weights.js").StageWeights} StageWeights
  * @typedef {import("../manifest.js").Manifest} Manifest
+ * @typedef {import("./plan.js").PicturePlan} PicturePlan
+ * @typedef {import("./prompt_cache.js").PromptCache} PromptCache
  * @typedef {import("./residency.js").GpuStage} GpuStage
  */
 
@@ -43,6 +45,9 @@ import { recordVaeDecoder } from "./vae_decoder.js";
  * @property {number} step finished denoising steps
  * @property {number} steps
  * @property {number} fraction of the picture's work, 0 to 1, never decreasing
+ * @property {number} [bytes] of the stage that is being loaded, so far
+ * @property {number} [totalBytes] of the stage that is being loaded
+ * @property {number} [bytesPerSecond] of loading
  */
 
 /** @typedef {{dtype: "int32"|"float32"|"uint8", shape: number[], data: Int32Array | Float32Array | Uint8Array | Uint8ClampedArray}} TraceArray */
@@ -50,8 +55,10 @@ import { recordVaeDecoder } from "./vae_decoder.js";
 /**
  * @typedef {object} Observer
  * @property {AbortSignal} [signal]
+ * @property {boolean} [keepPrompt] what the text encoder makes of the prompt may be kept on, and taken from, this device's storage
+ * @property {number | null} [memoryBudget] bytes of GPU memory for weights and work; null: what the GPU's facts suggest
  * @property {(progress: Progress) => void} [onProgress]
- * @property {(name: string, array: TraceArray) => void} [onTrace]
+ * @property {(name: string, array: TraceArray) => void} [onTrace] gets every boundary, each of them computed: nothing kept is used
  */
 
 /** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>, seconds: Record<string, number>}} Picture */
@@ -63,11 +70,15 @@ export class Generator {
    * @param {Manifest} parts.manifest
    * @param {import("./tokenizer/tokenizer.js").Vocabulary} parts.vocabulary
    * @param {import("../engine/weights.js").ReadShard} parts.readShard
+   * @param {PromptCache} [parts.prompts] results of the text encoder
+   * @param {unknown} [parts.platform] what the code runs on, as JSON can hold it: kept results belong to it
    */
-  constructor({ engine, manifest, vocabulary, readShard }) {
+  constructor({ engine, manifest, vocabulary, readShard, prompts, platform }) {
     this.engine = engine;
     this.manifest = manifest;
     this.readShard = readShard;
+    this.prompts = prompts;
+    this.platform = platform;
     this.tokenizer = new Tokenizer(vocabulary);
     this.residency = new Residency(engine, manifest, readShard);
   }
@@ -77,30 +88,42 @@ export class Generator {
     return new Generator(parts);
   }
 
-  /** Pixels of a token's side: the decoder's upsampling times the patch. */
-  get tokenPixels() {
-    const { block_out_channels: blocks, patch_size: patch } = this.manifest.config.vae_decoder;
-    return patch * 2 ** (blocks.length - 1);
+  /** @type {{key: string, plan: PicturePlan} | undefined} the last one */
+  #planned;
+
+  /**
+   * What a picture will take.
+   * @param {{width: number, height: number, steps: number}} size in pixels
+   * @param {number | null} [memoryBudget] bytes; null: what the GPU's facts suggest
+   * @returns {PicturePlan}
+   * @throws {import("../errors.js").KleinbildError} bad-input when the model does not draw this size, too-large when it does not fit
+   */
+  plan({ width, height, steps }, memoryBudget = null) {
+    const budget = memoryBudget ?? defaultBudget(this.engine.info);
+    const key = JSON.stringify([width, height, steps, budget, this.engine.tuning.identity]);
+    if (this.#planned?.key !== key) this.#planned = { key, plan: planWithin(this.engine, this.manifest, { width, height, steps }, budget) };
+    this.residency.budget = budget;
+    return this.#planned.plan;
   }
 
   /**
    * @param {Settings} settings
    * @param {Observer} [observer]
    * @returns {Promise<Picture>}
-   * @throws {KleinbildError} bad-input, cancelled, out-of-memory, device-lost, bad-shard
+   * @throws {import("../errors.js").KleinbildError} bad-input, too-large, cancelled, out-of-memory, device-lost, bad-shard
    */
   async generate(settings, observer = {}) {
-    const side = this.tokenPixels;
-    if (settings.width % side !== 0 || settings.height % side !== 0) {
-      throw new KleinbildError("bad-input", `This model draws in multiples of ${side} pixels, not ${settings.width}x${settings.height}.`);
-    }
     throwIfCancelled(observer.signal);
     this.engine.check();
-    const run = new Run(this, settings, observer);
+    const plan = this.plan(settings, observer.memoryBudget);
+    for (const variant of plan.variants) this.engine.pipeline(variant).catch(() => undefined);   // told by the build that needs it
+    const run = new Run(this, settings, observer, plan);
     try {
       return await run.picture();
     } finally {
       run.close();
+      // What was being loaded ahead ends, too: the next picture must not find a stage that is about to vanish.
+      if (observer.signal?.aborted) await this.residency.settled();
     }
   }
 }
@@ -109,25 +132,27 @@ export class Generator {
 class Run {
   /** @type {Program[]} */
   #programs = [];
+  /** @type {Tensor[]} what passes from stage to stage */
+  #tensors = [];
   /** @type {Record<string, number>} */
   #seconds = {};
   #fraction = 0;
   #step = 0;
+  /** @type {GpuStage | undefined} whose weights were asked for last: loading ahead is not what the picture waits for */
+  #awaited;
+  /** @type {Promise<void> | undefined} the prompt's result on its way into the cache, while the picture goes on */
+  #keeping;
 
-  /** @param {Generator} generator @param {Settings} settings @param {Observer} observer */
-  constructor(generator, settings, observer) {
+  /** @param {Generator} generator @param {Settings} settings @param {Observer} observer @param {PicturePlan} plan */
+  constructor(generator, settings, observer, plan) {
     this.generator = generator;
     this.engine = generator.engine;
     this.config = generator.manifest.config;
     this.settings = settings;
     this.observer = observer;
-    this.rows = settings.height / generator.tokenPixels;
-    this.columns = settings.width / generator.tokenPixels;
-    const flops = stageFlops(this.config, settings);
-    this.flops = flops;
-    this.totalFlops = flops.text_encoder + settings.steps * flops.transformer + flops.vae_decoder;
-    /** Holds what passes from stage to stage. */
-    this.shared = this.#program("shared");
+    this.plan = plan;
+    this.size = pictureSize(this.config, settings);
+    this.shapes = sharedShapes(this.config, this.size);
   }
 
   /** @returns {Promise<Picture>} */
@@ -135,13 +160,14 @@ class Run {
     const promptEmbeds = await this.#timed("text_encoder", () => this.#encodePrompt());
     const latents = await this.#timed("transformer", () => this.#denoise(promptEmbeds));
     const rgba = await this.#timed("vae_decoder", () => this.#decode(latents));
+    await this.#keeping;
     return { width: this.settings.width, height: this.settings.height, rgba, seconds: this.#seconds };
   }
 
   /** Gives every buffer back. */
   close() {
     for (const program of this.#programs.splice(0)) program.destroy();
-    this.engine.pool.trim();
+    this.engine.release(...this.#tensors.splice(0));
   }
 
   /** @returns {Promise<Tensor>} prompt embeddings, f32 [text_seq_len, joint_attention_dim] */
@@ -152,66 +178,91 @@ class Run {
     const { inputIds, attentionMask, length } = tokenizer.encodePrompt(this.settings.prompt);
     this.#trace("input_ids", "int32", [S], inputIds);
     this.#trace("attention_mask", "int32", [S], attentionMask);
-    const promptEmbeds = this.shared.tensor(S, config.tapped_layers.length * config.hidden_size, "f32");
-    const weights = await this.#weights("text_encoder");
+    const promptEmbeds = this.#tensor(this.shapes.promptEmbeds);
+    const { flops } = this.plan.programs.text_encoder;
+    const kept = await this.#findPrompt(inputIds, length);
+    if (kept?.values) {
+      this.engine.upload(promptEmbeds, kept.values);
+      this.#fraction += flops / this.plan.flops;
+      return promptEmbeds;
+    }
+    const weights = this.#weights("text_encoder");
     const program = this.#program("text encoder");
-    const x = program.tensor(S, config.hidden_size, "f32");
-    const table = program.tensor(S, config.head_dim, "f32");
+    const { x, table } = textEncoderProgram(program, this.config, weights, { length, promptEmbeds });
+    await this.#build(program, weights);
     this.engine.upload(x, await embedTokens(manifest, readShard, inputIds));
     this.engine.upload(table, textRope(S, config.head_dim, config.rope_theta));
-    recordTextEncoder(program, config, weights, { x, length, table, promptEmbeds });
-    await program.build();
-    await this.#run(program, "text_encoder", this.flops.text_encoder);
+    this.#loadAhead("transformer", "text_encoder");
+    await this.#run([{ program }], "text_encoder", flops);
     this.#close(program);
     await this.#traceTensor("prompt_embeds", promptEmbeds);
+    // A read that fails is the device's failure, which the next stage meets.
+    this.#keeping = kept && this.engine.read(promptEmbeds).then(kept.keep).catch(() => undefined);
     return promptEmbeds;
+  }
+
+  /**
+   * @param {Int32Array} inputIds @param {number} length tokens of them
+   * @returns {Promise<import("./prompt_cache.js").Lookup | undefined>} undefined without a cache, or when the result itself is asked for
+   */
+  async #findPrompt(inputIds, length) {
+    const { engine, manifest, prompts, platform } = this.generator;
+    if (!prompts || this.observer.onTrace) return undefined;
+    const [rows, columns] = this.shapes.promptEmbeds;
+    return prompts.find(promptIdentity(manifest, engine, platform, inputIds, length), rows * columns, this.observer.keepPrompt ?? true);
   }
 
   /** @param {Tensor} promptEmbeds @returns {Promise<Tensor>} latents, f32 [rows * columns, in_channels] */
   async #denoise(promptEmbeds) {
     const { transformer: config, prompt } = this.config;
     const { steps, seed } = this.settings;
-    const { engine, shared } = this;
-    const text = prompt.text_seq_len;
-    const tokens = this.rows * this.columns;
+    const { engine } = this;
+    const { rows, columns } = this.size;
+    const tokens = rows * columns;
     const sigmas = sigmaSchedule(tokens, steps);
     this.#trace("sigmas", "float32", [steps + 1], sigmas);
     const noise = this.settings.latents ?? torchRandn(seed, config.in_channels * tokens);
-    const latents = shared.tensor(tokens, config.in_channels, "f32");
-    engine.upload(latents, packLatents(noise, config.in_channels, this.rows, this.columns));
-    const weights = await this.#weights("transformer");
+    const latents = this.#tensor(this.shapes.latents);
+    engine.upload(latents, packLatents(noise, config.in_channels, rows, columns));
+    const weights = this.#weights("transformer");
 
     const prelude = this.#program("transformer prelude");
-    const context = shared.tensor(text, config.hidden_size, "f32");
-    const timesteps = prelude.tensor(steps, config.timestep_channels, "f32");
-    const table = shared.tensor(steps, modulationColumns(config), "f32");
+    const context = this.#tensor(this.shapes.context);
+    const modulations = this.#tensor(this.shapes.modulation);
+    const { timesteps } = preludeProgram(prelude, this.config, weights, { promptEmbeds, context, modulation: modulations });
     const embeddings = new Float32Array(steps * config.timestep_channels);
     for (let i = 0; i < steps; i++) {
       embeddings.set(timestepEmbedding(sigmas[i] ?? 0, config.timestep_channels), i * config.timestep_channels);
     }
+    await this.#build(prelude, weights);
     engine.upload(timesteps, embeddings);
-    recordPrelude(prelude, config, weights, { promptEmbeds, context, timesteps, modulation: table });
-    await prelude.build();
-    await engine.run(prelude, { signal: this.observer.signal });
+    await this.#run([{ program: prelude }], "transformer", this.plan.programs.prelude.flops);
     this.#close(prelude);
+    this.#release(promptEmbeds);
 
     const step = this.#program("transformer step");
-    const modulation = step.tensor(1, table.columns, "f32");
-    const stepSize = step.tensor(1, 1, "f32");
-    const rope = step.tensor(text + tokens, config.attention_head_dim, "f32");
-    engine.upload(rope, axesRope(jointPositions(text, this.rows, this.columns), config.axes_dims_rope, config.rope_theta));
-    recordStep(step, config, weights, { latents, context, modulation, stepSize, table: rope });
-    await step.build();
-    for (let i = 0; i < steps; i++) {
-      engine.copy(table.rowRange(i, 1), modulation);
-      engine.upload(stepSize, Float32Array.of((sigmas[i + 1] ?? 0) - (sigmas[i] ?? 0)));
-      await this.#run(step, "transformer", this.flops.transformer);
-      this.#step = i + 1;
-      this.#report("transformer");
-      await this.#traceTensor(`latents_${i}`, latents);
+    const { modulation, stepSize, table } = stepProgram(step, this.config, weights, { latents, context });
+    await this.#build(step, weights);
+    this.#loadAhead("vae_decoder", "transformer");
+    engine.upload(table, axesRope(jointPositions(prompt.text_seq_len, rows, columns), config.axes_dims_rope, config.rope_theta));
+    const parts = Array.from({ length: steps }, (_, i) => ({
+      program: step,
+      prepare: () => {
+        engine.copy(modulations.rowRange(i, 1), modulation);
+        engine.upload(stepSize, Float32Array.of((sigmas[i + 1] ?? 0) - (sigmas[i] ?? 0)));
+      },
+    }));
+    // a boundary that is traced is a pause, others are none
+    const runs = this.observer.onTrace ? parts.map((part) => [part]) : [parts];
+    for (const run of runs) {
+      const before = this.#step;
+      await this.#run(run, "transformer", run.length * this.plan.programs.step.flops, (done) => {
+        this.#step = before + Math.floor(done / step.flops);
+      });
+      await this.#traceTensor(`latents_${before}`, latents);
     }
     this.#close(step);
-    shared.release(promptEmbeds, context, table);
+    this.#release(context, modulations);
     return latents;
   }
 
@@ -219,15 +270,11 @@ class Run {
   async #decode(latents) {
     const { width, height } = this.settings;
     const { out_channels: channels } = this.config.vae_decoder;
-    const weights = await this.#weights("vae_decoder");
+    const weights = this.#weights("vae_decoder");
     const program = this.#program("VAE decoder");
-    const decoded = program.tensor(width * height, channels, "f32");
-    const rgba = program.tensor(width * height, 1, "f32");
-    recordVaeDecoder(program, this.config.vae_decoder, weights, {
-      latents, height: this.rows, width: this.columns, decoded, rgba,
-    });
-    await program.build();
-    await this.#run(program, "vae_decoder", this.flops.vae_decoder);
+    const { decoded, rgba } = vaeDecoderProgram(program, this.config, weights, { latents, ...this.size, mapBytes: this.plan.mapBytes });
+    await this.#build(program, weights);
+    await this.#run([{ program }], "vae_decoder", this.plan.programs.vae_decoder.flops);
     const pixels = new Uint8ClampedArray(await this.engine.readBytes(rgba.buffer, 0, width * height * 4));
     if (this.observer.onTrace) {
       const maps = channelsFirst(await this.engine.read(decoded), channels);
@@ -245,35 +292,78 @@ class Run {
     return program;
   }
 
+  /** @param {[number, number]} shape rows and columns @returns {Tensor} f32, given back with this run at the latest */
+  #tensor(shape) {
+    const tensor = this.engine.tensor(...shape, "f32");
+    this.#tensors.push(tensor);
+    return tensor;
+  }
+
+  /** @param {...Tensor} tensors that `#tensor` gave */
+  #release(...tensors) {
+    this.#tensors = this.#tensors.filter((tensor) => !tensors.includes(tensor));
+    this.engine.release(...tensors);
+  }
+
   /** @param {Program} program */
   #close(program) {
     this.#programs.splice(this.#programs.indexOf(program), 1);
     program.destroy();
   }
 
-  /** @param {GpuStage} stage */
+  /** @param {GpuStage} stage @returns {StageWeights} loaded, or being loaded */
   #weights(stage) {
-    return this.generator.residency.stage(stage, { signal: this.observer.signal, onProgress: () => this.#report("loading") });
+    this.#awaited = stage;
+    return this.generator.residency.stage(stage, this.plan.workBytes[stage], this.#loading(stage));
   }
 
-  /** @param {Program} program @param {GpuStage} stage @param {number} flops the program's share of the whole */
-  async #run(program, stage, flops) {
+  /** Loads a stage's weights while another one computes, where there is room for both. @param {GpuStage} stage @param {GpuStage} running */
+  #loadAhead(stage, running) {
+    this.generator.residency.ahead(stage, this.plan.workBytes[running], this.#loading(stage));
+  }
+
+  /** @param {GpuStage} stage @returns {import("../engine/weights.js").LoadOptions} */
+  #loading(stage) {
+    const { signal } = this.observer;
+    return {
+      signal,
+      onProgress: (loading) => {
+        if (this.#awaited === stage) this.#report("loading", loading);
+      },
+    };
+  }
+
+  /** Compiles while the weights arrive. @param {Program} program recorded @param {StageWeights} weights that it binds */
+  async #build(program, weights) {
+    await Promise.all([program.build(), weights.loaded]);
+  }
+
+  /**
+   * @param {import("../engine/executor.js").Part[]} parts
+   * @param {GpuStage} stage
+   * @param {number} flops the parts' share of the whole
+   * @param {(flops: number) => void} [onDone] gets the FLOPs finished so far
+   */
+  async #run(parts, stage, flops, onDone) {
     const start = this.#fraction;
-    const share = flops / this.totalFlops;
+    const share = flops / this.plan.flops;
+    const total = parts.reduce((sum, { program }) => sum + program.flops, 0);
     this.#report(stage);
-    await this.engine.run(program, {
+    await this.engine.runAll(parts, {
       signal: this.observer.signal,
       onProgress: (done) => {
-        this.#fraction = start + share * Math.min(1, done / program.flops);
+        this.#fraction = start + share * Math.min(1, done / total);
+        onDone?.(done);
         this.#report(stage);
       },
     });
     this.#fraction = start + share;
   }
 
-  /** @param {Progress["stage"]} stage */
-  #report(stage) {
-    this.observer.onProgress?.({ stage, step: this.#step, steps: this.settings.steps, fraction: Math.min(1, this.#fraction) });
+  /** @param {Progress["stage"]} stage @param {Partial<Progress>} [more] */
+  #report(stage, more) {
+    const { steps } = this.settings;
+    this.observer.onProgress?.({ stage, step: this.#step, steps, fraction: Math.min(1, this.#fraction), ...more });
   }
 
   /** @template T @param {string} name @param {() => Promise<T>} work @returns {Promise<T>} */

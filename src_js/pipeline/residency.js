@@ -1,58 +1,99 @@
 /**
- * Which stages' weights are on the GPU. All of them when they fit the budget, so that a second picture starts at once; otherwise
- * a stage is loaded when it runs and the others are given back first.
+ * Which stages' weights are on the GPU. They stay while the memory budget holds them beside what the running stage needs, so that a
+ * second picture starts at once. Where it does not, the stages are loaded in turn, and what costs least to load again makes room.
  */
 
-import { loadStage } from "../engine/weights.js";
-
-/** Weights that may stay on the GPU together: leaves room for activations in the 8.25 GB of the smallest machine in mind. */
-export const RESIDENT_BYTES = 5 * 2 ** 30;
+import { beginStage } from "../engine/weights.js";
+import { DEFAULT_BUDGET_BYTES } from "./budget.js";
+import { stageBytes } from "./plan.js";
 
 /** @typedef {import("../engine/weights.js").StageWeights} StageWeights */
 /** @typedef {"text_encoder"|"transformer"|"vae_decoder"} GpuStage */
 
 export class Residency {
-  /** @type {Map<string, StageWeights>} */
+  /** @type {Map<GpuStage, StageWeights>} */
   #loaded = new Map();
 
   /**
    * @param {import("../engine/engine.js").Engine} engine
    * @param {import("../manifest.js").Manifest} manifest
    * @param {import("../engine/weights.js").ReadShard} readShard
-   * @param {number} [budget] bytes
+   * @param {number} [budget] bytes of GPU memory for weights and work together
    */
-  constructor(engine, manifest, readShard, budget = RESIDENT_BYTES) {
+  constructor(engine, manifest, readShard, budget = DEFAULT_BUDGET_BYTES) {
     this.engine = engine;
     this.manifest = manifest;
     this.readShard = readShard;
     this.budget = budget;
-  }
-
-  /** @param {string} name @returns {number} bytes of a stage's shards */
-  #bytes(name) {
-    const stage = this.manifest.stages.find((s) => s.name === name);
-    return (stage?.shards ?? []).reduce((sum, i) => sum + (this.manifest.shards[i]?.bytes ?? 0), 0);
+    /** How a stage comes onto the GPU: from its shards, unless somebody makes weights up. */
+    this.begin = beginStage;
   }
 
   /**
    * @param {GpuStage} name
-   * @param {{signal?: AbortSignal | undefined, onProgress?: ((fraction: number) => void) | undefined}} options
-   * @returns {Promise<StageWeights>} on the GPU until another stage needs the room
+   * @param {number} workBytes that the stage needs beside its weights
+   * @param {import("../engine/weights.js").LoadOptions} [options] of the loading, if it must be loaded
+   * @returns {StageWeights} on the GPU, or on their way there (`loaded`), until another stage needs the room
+   * @throws {import("../errors.js").KleinbildError} out-of-memory, cancelled
    */
-  async stage(name, options) {
+  stage(name, workBytes, options = {}) {
+    const others = [...this.#loaded.keys()].filter((other) => other !== name);
+    const room = this.budget - stageBytes(this.manifest, name) - workBytes;
+    for (const other of evictions(others.map((stage) => ({ stage, bytes: stageBytes(this.manifest, stage) })), room)) this.#drop(other);
     const kept = this.#loaded.get(name);
     if (kept) return kept;
-    let room = this.budget - this.#bytes(name);
-    for (const other of this.#loaded.keys()) room -= this.#bytes(other);
-    if (room < 0) this.clear();
-    const weights = await loadStage(this.engine, this.manifest, name, this.readShard, options);
+    const weights = this.begin(this.engine, this.manifest, name, this.readShard, options);
     this.#loaded.set(name, weights);
+    weights.loaded.catch(() => {
+      if (this.#loaded.get(name) === weights) this.#loaded.delete(name);      // the next picture tries again
+    });
     return weights;
+  }
+
+  /**
+   * Begins to load a stage that runs later, if it fits beside all that is there.
+   * @param {GpuStage} name
+   * @param {number} workBytes that the stage running now needs beside its weights
+   * @param {import("../engine/weights.js").LoadOptions} [options]
+   * @throws {import("../errors.js").KleinbildError} cancelled
+   */
+  ahead(name, workBytes, options) {
+    if (this.#loaded.has(name)) return;
+    const bytes = [name, ...this.#loaded.keys()].reduce((sum, stage) => sum + stageBytes(this.manifest, stage), 0);
+    if (bytes + workBytes <= this.budget) this.stage(name, workBytes, options);
+  }
+
+  /** Waits until nothing is being loaded, whether it arrived or not. */
+  async settled() {
+    await Promise.allSettled([...this.#loaded.values()].map(({ loaded }) => loaded));
+  }
+
+  /** @param {GpuStage} name */
+  #drop(name) {
+    this.#loaded.get(name)?.destroy();
+    this.#loaded.delete(name);
   }
 
   /** Gives all weights back. */
   clear() {
-    for (const weights of this.#loaded.values()) weights.destroy();
-    this.#loaded.clear();
+    for (const name of [...this.#loaded.keys()]) this.#drop(name);
   }
+}
+
+/**
+ * Which of the loaded stages must go so that the rest fits: those that together cost least to load again.
+ * @template T
+ * @param {readonly {stage: T, bytes: number}[]} loaded
+ * @param {number} room bytes for those that stay
+ * @returns {T[]} all of them when nothing fits
+ */
+export function evictions(loaded, room) {
+  const total = loaded.reduce((sum, { bytes }) => sum + bytes, 0);
+  let [best, bestBytes] = [loaded, total];
+  for (let subset = 0; subset < 2 ** loaded.length; subset++) {
+    const gone = loaded.filter((_, i) => subset & (1 << i));
+    const bytes = gone.reduce((sum, stage) => sum + stage.bytes, 0);
+    if (total - bytes <= room && bytes < bestBytes) [best, bestBytes] = [gone, bytes];
+  }
+  return best.map(({ stage }) => stage);
 }

@@ -49,8 +49,7 @@ export function recordTextEncoder(program, config, weights, { x, length, table, 
     linear(program, normed, W("self_attn.q_proj"), q);
     linear(program, normed.rowRange(0, length), W("self_attn.k_proj"), k);
     linear(program, normed.rowRange(0, length), W("self_attn.v_proj"), v);
-    qkNormRope(program, q, V("self_attn.q_norm"), table, rope);
-    qkNormRope(program, k, V("self_attn.k_norm"), table, rope);
+    qkNormRope(program, [{ x: q, weight: V("self_attn.q_norm") }, { x: k, weight: V("self_attn.k_norm") }], table, rope);
     attention(program, q, k, v, heads, { headDim, causal: true });
     linear(program, heads, W("self_attn.o_proj"), x, { accumulate: true });
     rmsNorm(program, x, V("post_attention_layernorm"), normed, eps);

@@ -142,9 +142,8 @@ function recordDoubleBlock(program, config, weights, prefix, { h, text, vectors,
     linear(program, rows(normed), W(`attn.${stream.q}`), q);
     linear(program, rows(normed), W(`attn.${stream.k}`), k);
     linear(program, rows(normed), W(`attn.${stream.v}`), v);
-    const rope = /** @type {const} */ ({ headDim, eps, layout: "interleaved", positionBegin: stream.begin });
-    qkNormRope(program, q, V(`attn.${stream.normQ}`), table, rope);
-    qkNormRope(program, k, V(`attn.${stream.normK}`), table, rope);
+    const part = (/** @type {Tensor} */ x, /** @type {string} */ norm) => ({ x, weight: V(`attn.${norm}`), positionBegin: stream.begin });
+    qkNormRope(program, [part(q, stream.normQ), part(k, stream.normK)], table, { headDim, eps, layout: "interleaved" });
   }
   const [q, k, v] = /** @type {[Tensor, Tensor, Tensor]} */ ([0, 1, 2].map((i) => qkv.columnRange(i * hidden, hidden)));
   attention(program, q, k, v, heads, { headDim });
@@ -178,9 +177,10 @@ function recordSingleBlock(program, config, weights, prefix, { h, first, vectors
   const q = wanted(projected.columnRange(0, hidden));
   const k = projected.columnRange(hidden, hidden);
   const v = projected.columnRange(2 * hidden, hidden);
-  const rope = /** @type {const} */ ({ headDim, eps, layout: "interleaved" });
-  qkNormRope(program, q, weights.vector(`${prefix}norm_q.weight`), table, { ...rope, positionBegin: first });
-  qkNormRope(program, k, weights.vector(`${prefix}norm_k.weight`), table, rope);
+  qkNormRope(program, [
+    { x: q, weight: weights.vector(`${prefix}norm_q.weight`), positionBegin: first },
+    { x: k, weight: weights.vector(`${prefix}norm_k.weight`) },
+  ], table, { headDim, eps, layout: "interleaved" });
   attention(program, q, k, v, wanted(joined.columnRange(0, hidden)), { headDim });
   swiglu(
     program, wanted(projected.columnRange(3 * hidden, mlp)), wanted(projected.columnRange(3 * hidden + mlp, mlp)),

@@ -1,12 +1,17 @@
 /**
  * The VAE decoder (diffusers, AutoencoderKLFlux2.decode): packed latents to a picture. Feature maps are NHWC.
+ *
+ * Maps of the upsampling blocks that would be too large lie in bands of rows (feature_maps.js). A convolution then takes each band with
+ * a row of its neighbours on either side, normalised with the statistics of the whole map: the same picture, from a little more work.
  */
 
 import { attention } from "../engine/ops/attention.js";
 import { toRgba, unpackLatents } from "../engine/ops/elementwise.js";
 import { conv2d } from "../engine/ops/conv2d.js";
 import { linear } from "../engine/ops/linear.js";
-import { groupNorm } from "../engine/ops/norms.js";
+import { elementBytes } from "../engine/tensor.js";
+import { groupNorm, groupStatistics, normaliseGroups } from "../engine/ops/norms.js";
+import { BandedMap, newMap } from "./feature_maps.js";
 
 /**
  * @typedef {import("../engine/program.js").Program} Program
@@ -27,83 +32,166 @@ import { groupNorm } from "../engine/ops/norms.js";
  * @param {number} io.width in tokens
  * @param {Tensor} io.decoded f32 [pixels, 3]: result, before clamping
  * @param {Tensor} io.rgba [pixels, 1] four bytes each: result
+ * @param {number} [io.mapBytes] larger maps of the upsampling blocks lie in bands of at most so many bytes, or of one row
  */
-export function recordVaeDecoder(program, config, weights, { latents, height, width, decoded, rgba }) {
+export function recordVaeDecoder(program, config, weights, { latents, height, width, decoded, rgba, mapBytes = Infinity }) {
   const decoder = new Decoder(program, config, weights);
   const patch = config.patch_size;
-  const z = decoder.map(height * patch, width * patch, config.latent_channels);
-  unpackLatents(program, latents, { scale: weights.vector("bn.scale"), mean: weights.vector("bn.mean") }, z, patch);
-  let x = decoder.conv(z, "post_quant_conv");
-  x = decoder.next(x, decoder.conv(x, "decoder.conv_in"), z);
+  const z = decoder.map({ height: height * patch, width: width * patch, channels: config.latent_channels });
+  unpackLatents(program, latents, { scale: weights.vector("bn.scale"), mean: weights.vector("bn.mean") }, z.map, patch);
+  const quantised = decoder.conv(z, "post_quant_conv");
+  z.release(program);
+  let x = decoder.next(quantised, decoder.conv(quantised, "decoder.conv_in"));
   x = decoder.resnet(x, "decoder.mid_block.resnets.0");
   decoder.attend(x, "decoder.mid_block.attentions.0");
   x = decoder.resnet(x, "decoder.mid_block.resnets.1");
+  decoder.mapBytes = mapBytes;
   const blocks = config.block_out_channels.length;
   for (let i = 0; i < blocks; i++) {
     for (let j = 0; j <= config.layers_per_block; j++) x = decoder.resnet(x, `decoder.up_blocks.${i}.resnets.${j}`);
     if (i < blocks - 1) x = decoder.next(x, decoder.conv(x, `decoder.up_blocks.${i}.upsamplers.0.conv`, { upsample: true }));
   }
-  const normed = decoder.norm(x, "decoder.conv_norm_out", true);
-  decoder.conv(normed, "decoder.conv_out", { out: { width: x.width, height: x.height, tensor: decoded } });
+  decoder.normedConv(x, "decoder.conv_norm_out", "decoder.conv_out", { out: new BandedMap(x.width, [decoded]), spent: true });
   toRgba(program, decoded, rgba);
-  program.release(x.tensor, normed.tensor);
+  x.release(program);
 }
 
-/** Records the decoder's parts; each returns a fresh map, and `next` gives an old one back. */
+/**
+ * @typedef {object} ConvOptions
+ * @property {boolean} [upsample]
+ * @property {BandedMap} [residual] added; with bands it may be `out`
+ * @property {BandedMap} [out] a fresh map unless given
+ */
+
+/** Records the decoder's parts; each returns a fresh map unless told otherwise, and `next` gives an old one back. */
 class Decoder {
   /** @param {Program} program @param {VaeDecoderConfig} config @param {StageWeights} weights */
   constructor(program, config, weights) {
     this.program = program;
     this.config = config;
     this.weights = weights;
+    /** Larger maps lie in bands. */
+    this.mapBytes = Infinity;
   }
 
-  /** @param {number} height @param {number} width @param {number} channels @returns {FeatureMap} */
-  map(height, width, channels) {
-    return { height, width, tensor: this.program.tensor(height * width, channels) };
+  /** @param {{height: number, width: number, channels: number}} size @returns {BandedMap} */
+  map(size) {
+    return newMap(this.program, size, this.#mostRows(size));
   }
 
-  /** @param {FeatureMap} old @param {FeatureMap} result @param {...FeatureMap} others @returns {FeatureMap} `result` */
-  next(old, result, ...others) {
-    this.program.release(old.tensor, ...others.map((map) => map.tensor));
+  /** @param {{width: number, channels: number}} size @returns {number} rows that a band may have */
+  #mostRows({ width, channels }) {
+    return Math.max(1, Math.floor(this.mapBytes / (width * channels * elementBytes(this.program.float))));
+  }
+
+  /** @param {BandedMap} old @param {BandedMap} result @returns {BandedMap} `result` */
+  next(old, result) {
+    old.release(this.program);
     return result;
+  }
+
+  /** @param {BandedMap} x @param {string} name @param {ConvOptions} [options] @returns {BandedMap} */
+  conv(x, name, { upsample = false, residual, out = this.#result(x, name, upsample) } = {}) {
+    if (x.whole && out.whole) this.#convMap(x.map, name, out.map, { upsample, residual: residual?.map.tensor });
+    else this.#convBands(x, name, out, { upsample, residual });
+    return out;
   }
 
   /**
-   * @param {FeatureMap} x @param {string} name
-   * @param {{upsample?: boolean, residual?: Tensor, out?: FeatureMap}} [options]
-   * @returns {FeatureMap}
+   * conv(silu(norm x))
+   * @param {BandedMap} x @param {string} norm @param {string} name
+   * @param {ConvOptions & {spent?: boolean}} [options] spent: x is needed no more, a whole one may be overwritten
+   * @returns {BandedMap}
    */
-  conv(x, name, { upsample = false, residual, out } = {}) {
-    const weight = this.weights.get(`${name}.weight`);
-    const scale = upsample ? 2 : 1;
-    const result = out ?? this.map(x.height * scale, x.width * scale, weight.shape[0] ?? 0);
-    conv2d(this.program, x, weight, this.weights.vector(`${name}.bias`), result, { upsample, ...(residual ? { residual } : {}) });
-    return result;
+  normedConv(x, norm, name, { spent = false, residual, out = this.#result(x, name, false) } = {}) {
+    const { program, config: { norm_num_groups: groups, norm_eps: eps } } = this;
+    if (x.whole && out.whole) {
+      const normed = spent ? x : this.map(x);
+      groupNorm(program, x.map, this.#affine(norm), normed.map.tensor, { groups, eps, silu: true });
+      this.#convMap(normed.map, name, out.map, { residual: residual?.map.tensor });
+      if (!spent) normed.release(program);
+      return out;
+    }
+    const statistics = groupStatistics(program, x.maps, { groups, eps });
+    const prepare = (/** @type {FeatureMap} */ rows) => (
+      normaliseGroups(program, rows, statistics, this.#affine(norm), rows.tensor, { silu: true }));
+    this.#convBands(x, name, out, { residual, prepare });
+    program.release(statistics);
+    return out;
   }
 
-  /** @param {FeatureMap} x @param {string} name @param {boolean} silu @returns {FeatureMap} */
-  norm(x, name, silu) {
-    const result = this.map(x.height, x.width, x.tensor.columns);
-    const affine = { weight: this.weights.vector(`${name}.weight`), bias: this.weights.vector(`${name}.bias`) };
-    groupNorm(this.program, x, affine, result.tensor, { groups: this.config.norm_num_groups, eps: this.config.norm_eps, silu });
-    return result;
+  /**
+   * @param {FeatureMap} x @param {string} name @param {FeatureMap} out
+   * @param {{upsample?: boolean, residual?: Tensor | undefined}} options
+   */
+  #convMap(x, name, out, { upsample = false, residual }) {
+    const { weights } = this;
+    const options = { upsample, ...(residual ? { residual } : {}) };
+    conv2d(this.program, x, weights.get(`${name}.weight`), weights.vector(`${name}.bias`), out, options);
   }
 
-  /** x or its 1x1 shortcut, + conv2(silu(norm2(conv1(silu(norm1 x))))). Gives x back. @param {FeatureMap} x @param {string} name */
-  resnet(x, name) {
-    let h = this.norm(x, `${name}.norm1`, true);
-    h = this.next(h, this.conv(h, `${name}.conv1`));
-    h = this.next(h, this.norm(h, `${name}.norm2`, true));
-    const base = this.weights.has(`${name}.conv_shortcut.weight`) ? this.next(x, this.conv(x, `${name}.conv_shortcut`)) : x;
-    return this.next(h, this.conv(h, `${name}.conv2`, { residual: base.tensor }), base);
-  }
-
-  /** x += attention over all its pixels, one head as wide as the channels. @param {FeatureMap} x @param {string} name */
-  attend(x, name) {
+  /**
+   * Row by row what #convMap does at once: the rows that a band needs are gathered, `prepare`d and convolved in memory of their own. At
+   * their cut edges the convolution meets zeros in place of the map, so what it makes of the outermost rows is left out.
+   * @param {BandedMap} x @param {string} name @param {BandedMap} out
+   * @param {{upsample?: boolean, residual?: BandedMap | undefined, prepare?: (rows: FeatureMap) => void}} options
+   */
+  #convBands(x, name, out, { upsample = false, residual, prepare }) {
     const { program } = this;
+    const scale = upsample ? 2 : 1;
+    const reach = (this.weights.get(`${name}.weight`).shape[2] ?? 1) >> 1;
+    const rows = Math.min(this.#mostRows(x), Math.max(1, Math.floor(this.#mostRows(out) / scale)));
+    for (let begin = 0; begin < x.height; begin += rows) {
+      const end = Math.min(x.height, begin + rows);
+      const [first, last] = [Math.max(0, begin - reach), Math.min(x.height, end + reach)];
+      const input = x.gather(program, first, last);
+      prepare?.(input);
+      const added = residual?.gather(program, first * scale, last * scale);
+      const height = (last - first) * scale;
+      const result = { width: out.width, height, tensor: program.tensor(height * out.width, out.channels, out.dtype) };
+      this.#convMap(input, name, result, { upsample, residual: added?.tensor });
+      out.scatter(program, begin * scale, end * scale, result, (begin - first) * scale);
+      program.release(input.tensor, result.tensor, ...(added ? [added.tensor] : []));
+    }
+  }
+
+  /** @param {BandedMap} x @param {string} name of a convolution @param {boolean} upsample @returns {BandedMap} where its result goes */
+  #result(x, name, upsample) {
+    const scale = upsample ? 2 : 1;
+    return this.map({ height: x.height * scale, width: x.width * scale, channels: this.weights.get(`${name}.weight`).shape[0] ?? 0 });
+  }
+
+  /** @param {string} name */
+  #affine(name) {
+    return { weight: this.weights.vector(`${name}.weight`), bias: this.weights.vector(`${name}.bias`) };
+  }
+
+  /**
+   * x or its 1x1 shortcut, + conv2(silu(norm2(conv1(silu(norm1 x))))). Gives x back.
+   *
+   * A whole x with a shortcut is the largest map of its block: once the shortcut is there, norm1 may overwrite it. In bands nothing is
+   * normalised as a whole, so the shortcut waits until conv1 is done, and the result goes where the sum's other term was.
+   * @param {BandedMap} x @param {string} name
+   */
+  resnet(x, name) {
+    const shortcut = this.weights.has(`${name}.conv_shortcut.weight`);
+    const make = () => (shortcut ? this.conv(x, `${name}.conv_shortcut`) : x);
+    let base = x.whole ? make() : undefined;
+    const h = this.normedConv(x, `${name}.norm1`, `${name}.conv1`, { spent: shortcut && base !== undefined });
+    base ??= make();
+    if (shortcut) x.release(this.program);
+    const inPlace = base.whole ? {} : { out: base };
+    const result = this.normedConv(h, `${name}.norm2`, `${name}.conv2`, { residual: base, spent: true, ...inPlace });
+    if (result !== base) base.release(this.program);
+    return this.next(h, result);
+  }
+
+  /** x += attention over all its pixels, one head as wide as the channels. @param {BandedMap} x a whole one @param {string} name */
+  attend({ map: x }, name) {
+    const { program, config: { norm_num_groups: groups, norm_eps: eps } } = this;
     const channels = x.tensor.columns;
-    const normed = this.norm(x, `${name}.group_norm`, false).tensor;
+    const normed = program.tensor(x.tensor.rows, channels);
+    groupNorm(program, x, this.#affine(`${name}.group_norm`), normed, { groups, eps });
     const qkv = program.tensor(x.tensor.rows, 3 * channels);
     const [q, k, v] = /** @type {[Tensor, Tensor, Tensor]} */ (["q", "k", "v"].map((which, i) => {
       const view = qkv.columnRange(i * channels, channels);

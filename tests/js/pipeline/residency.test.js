@@ -1,24 +1,19 @@
-/** Weights on their way to the GPU: parts over several shards, residency within a budget, embedding rows from the store. */
+/** Weights on their way to the GPU: progress, residency within a budget, embedding rows from the store. What lies where: weights.test.js. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { linear } from "../../../src_js/engine/ops/linear.js";
 import { loadStage } from "../../../src_js/engine/weights.js";
 import { KleinbildError } from "../../../src_js/errors.js";
 import { embedTokens } from "../../../src_js/pipeline/embedding.js";
-import { Residency } from "../../../src_js/pipeline/residency.js";
+import { Residency, evictions } from "../../../src_js/pipeline/residency.js";
 import { openEngine } from "../support/gpu.js";
-import { assertClose, matmul } from "../support/reference.js";
 import { testRandom } from "../support/random.js";
-import { execute, put } from "../support/tensors.js";
 
 /** @typedef {import("../../../src_js/manifest.js").Manifest} Manifest */
 
 const random = testRandom("residency.test.js");
 const [N, K, SPLIT] = [10, 16, 6];
 const SHARD_BYTES = 1024;
-const values = Float32Array.from(random.normals(N * K));
-const vectorValues = Float32Array.from(random.normals(5));
 
 /** Three stages of one shard or two: W [10, 16] split after row 6, a vector behind its second part, an embedding table. */
 const shards = ["a", "b", "c", "d"].map((sha256) => ({ path: `w/${sha256}.bin`, sha256, bytes: SHARD_BYTES }));
@@ -40,9 +35,6 @@ const manifest = /** @type {Manifest} */ (/** @type {unknown} */ ({
 
 /** @type {Record<string, Uint8Array>} */
 const files = Object.fromEntries(shards.map(({ sha256 }) => [sha256, new Uint8Array(SHARD_BYTES)]));
-new Float32Array(/** @type {Uint8Array} */ (files["a"]).buffer).set(values.subarray(0, SPLIT * K));
-new Float32Array(/** @type {Uint8Array} */ (files["b"]).buffer).set(values.subarray(SPLIT * K));
-new Float32Array(/** @type {Uint8Array} */ (files["b"]).buffer, 512).set(vectorValues);
 new Uint16Array(/** @type {Uint8Array} */ (files["c"]).buffer, 256).set(Array.from({ length: 16 }, (_, i) => 0x3c00 + i));
 
 /** @type {string[]} */
@@ -61,17 +53,12 @@ describe("weights on the GPU", () => {
   });
   after(() => engine.destroy());
 
-  test("a linear split over two shards multiplies as one", async () => {
+  test("a stage tells how far it is, and what it holds", async () => {
     /** @type {number[]} */
     const progress = [];
-    const stage = await loadStage(engine, manifest, "text_encoder", readShard, { onProgress: (f) => progress.push(f) });
+    const stage = await loadStage(engine, manifest, "text_encoder", readShard, { onProgress: ({ bytes, totalBytes }) => progress.push(bytes / totalBytes) });
     assert.deepEqual(progress, [0.5, 1]);
-    const x = Float32Array.from(random.normals(3 * K));
-    await execute(engine, (program) => {
-      const out = put(program, null, 3, N);
-      linear(program, put(program, x, 3, K), stage.get("w"), out);
-      return out;
-    }, (result) => assertClose(result, matmul(x, values, { m: 3, n: N, k: K }), { rms: 2e-6, dtype: "f32" }, "split linear"));
+    assert.deepEqual(stage.get("w").parts.map(({ rowStart, rowCount }) => [rowStart, rowCount]), [[0, SPLIT], [SPLIT, N - SPLIT]]);
     assert.deepEqual([stage.vector("v").offset, stage.has("x")], [512, false]);
     assert.throws(() => stage.get("x"), /not in the manifest/);
     stage.destroy();
@@ -86,31 +73,85 @@ describe("weights on the GPU", () => {
     await assert.rejects(loadStage(engine, manifest, "text_encoder", readShard, { signal }), { code: "cancelled" });
   });
 
-  test("memory that cannot be mapped is told as such", async () => {
-    const device = Object.assign(Object.create(engine.device), {
-      createBuffer: () => {
-        throw new RangeError("createBuffer failed, size is too large for the implementation");
-      },
-    });
-    const starved = Object.assign(Object.create(engine), { device, checkBufferSize: () => {} });
-    await assert.rejects(loadStage(starved, manifest, "text_encoder", readShard), { code: "out-of-memory" });
-  });
-
-  test("stages stay while they fit the budget and make room when not", async () => {
-    const roomy = new Residency(engine, manifest, readShard, 4 * SHARD_BYTES);
-    const first = await roomy.stage("text_encoder", {});
-    await roomy.stage("transformer", {});
+  test("stages stay while they fit the budget beside the work of the running one", async () => {
+    const before = engine.memory.bytes;
+    const residency = new Residency(engine, manifest, readShard, 4 * SHARD_BYTES);
+    const encoder = residency.stage("text_encoder", SHARD_BYTES);
+    const transformer = residency.stage("transformer", SHARD_BYTES);
+    await Promise.all([encoder.loaded, transformer.loaded]);
+    assert.equal(engine.memory.bytes, before + 3 * SHARD_BYTES);
     reads = [];
-    assert.equal(await roomy.stage("text_encoder", {}), first);
+    assert.equal(residency.stage("text_encoder", SHARD_BYTES), encoder, "3 shards and the work of one: it fits");
     assert.deepEqual(reads, []);
-    roomy.clear();
 
-    const tight = new Residency(engine, manifest, readShard, 2 * SHARD_BYTES);
-    const evicted = await tight.stage("text_encoder", {});
-    await tight.stage("transformer", {});
-    assert.notEqual(await tight.stage("text_encoder", {}), evicted);
-    tight.clear();
+    assert.equal(residency.stage("transformer", SHARD_BYTES + 1), transformer, "of the others, what is in the way goes");
+    assert.equal(engine.memory.bytes, before + SHARD_BYTES);
+    const again = residency.stage("text_encoder", 0);
+    await again.loaded;
+    assert.notEqual(again, encoder);
+    residency.clear();
+    assert.equal(engine.memory.bytes, before);
   });
+
+  test("a stage is loaded ahead only beside all that is there and the work of the running one", async () => {
+    const before = engine.memory.bytes;
+    const residency = new Residency(engine, manifest, readShard, 4 * SHARD_BYTES);
+    await residency.stage("text_encoder", SHARD_BYTES).loaded;
+    reads = [];
+    residency.ahead("transformer", SHARD_BYTES + 1);
+    await residency.settled();
+    assert.deepEqual(reads, []);
+    residency.ahead("transformer", SHARD_BYTES);
+    residency.ahead("transformer", SHARD_BYTES);
+    await residency.settled();
+    assert.deepEqual(reads, ["d"]);
+    await residency.stage("transformer", SHARD_BYTES).loaded;
+    assert.deepEqual(reads, ["d"]);
+    residency.clear();
+    assert.equal(engine.memory.bytes, before);
+  });
+
+  test("a stage cancelled while it was loaded ahead is gone once settled, and the next picture loads it", async () => {
+    const before = engine.memory.bytes;
+    const abort = new AbortController();
+    const residency = new Residency(engine, manifest, (...of) => {
+      abort.abort();
+      return readShard(...of);
+    }, 4 * SHARD_BYTES);
+    residency.ahead("text_encoder", 0, { signal: abort.signal });
+    await residency.settled();
+    assert.equal(engine.memory.bytes, before);
+    await residency.stage("text_encoder", 0).loaded;
+    assert.equal(engine.memory.bytes, before + 2 * SHARD_BYTES);
+    residency.clear();
+  });
+
+  test("a stage that failed to load is loaded afresh", async () => {
+    let broken = true;
+    const residency = new Residency(engine, manifest, (...of) => {
+      if (broken) throw new KleinbildError("bad-shard", "short");
+      return readShard(...of);
+    });
+    await assert.rejects(residency.stage("transformer", 0).loaded, /short/);
+    broken = false;
+    await residency.stage("transformer", 0).loaded;
+    residency.clear();
+  });
+});
+
+test("room is made by what costs least to load again", () => {
+  for (let round = 0; round < 200; round++) {
+    const loaded = Array.from({ length: random.integer(4) }, (_, stage) => ({ stage, bytes: 1 + random.integer(20) }));
+    const room = random.integer(45) - 5;
+    const bytes = (/** @type {number[]} */ stages) => stages.reduce((sum, stage) => sum + (loaded[stage]?.bytes ?? NaN), 0);
+    const all = bytes(loaded.map(({ stage }) => stage));
+    const gone = evictions(loaded, room);
+    assert.ok(all - bytes(gone) <= Math.max(room, 0), "the rest fits");
+    const single = loaded.filter((stage) => all - stage.bytes <= room).map((stage) => stage.bytes);
+    if (all <= room) assert.deepEqual(gone, []);
+    else if (single.length > 0) assert.ok(bytes(gone) <= Math.min(...single), "no single stage would have done for less");
+  }
+  assert.deepEqual(evictions([{ stage: "a", bytes: 5 }, { stage: "b", bytes: 3 }, { stage: "c", bytes: 9 }], 9), ["a", "b"]);
 });
 
 test("embedding rows are read once each, and an id without a row is refused", async () => {

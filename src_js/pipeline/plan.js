@@ -1,0 +1,146 @@
+/**
+ * What a picture of some size will take, before anything runs: dispatches, arithmetic, bytes moved and memory of each program. The very
+ * functions that record the real programs record these, on an engine without a GPU, so a plan cannot tell other than the truth.
+ */
+
+import { DryEngine } from "../engine/dry_engine.js";
+import { variantKey } from "../engine/kernel_source.js";
+import { Tensor, elementBytes } from "../engine/tensor.js";
+import { StageWeights, place } from "../engine/weights.js";
+import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
+
+/**
+ * @typedef {import("../engine/kernel_source.js").Variant} Variant
+ * @typedef {import("../engine/program.js").Program} Program
+ * @typedef {import("../manifest.js").Manifest} Manifest
+ * @typedef {import("../manifest.js").StageName} StageName
+ * @typedef {import("./residency.js").GpuStage} GpuStage
+ */
+
+/** @typedef {"text_encoder"|"prelude"|"step"|"vae_decoder"} ProgramName */
+
+/**
+ * @typedef {object} ProgramPlan
+ * @property {GpuStage} stage whose weights it takes
+ * @property {number} dispatches
+ * @property {number} flops
+ * @property {number} weightBytes moved: those that the dispatches bind; what two of them bind counts twice
+ * @property {number} tensorBytes moved, counted likewise: as many rows and columns as are bound
+ * @property {number} activationBytes memory of its own tensors and of its dispatches' parameters
+ * @property {number} sharedBytes memory of what passes between programs and exists while it runs
+ * @property {number} largestBytes its largest tensor: one buffer, and one binding
+ * @property {Record<string, {dispatches: number, flops: number}>} kernels by kernel file
+ */
+
+/**
+ * @typedef {object} PicturePlan
+ * @property {Record<ProgramName, ProgramPlan>} programs one step of all
+ * @property {number} flops of the whole picture
+ * @property {Record<GpuStage, number>} weightBytes of each stage
+ * @property {Record<GpuStage, number>} workBytes of each stage: memory beside its weights while it runs
+ * @property {number} largestBytes of any tensor
+ * @property {number} mapBytes larger maps of the decoder lie in bands; Infinity: all are whole
+ * @property {Variant[]} variants kernels to compile, each once
+ */
+
+/** What exists beside each program's own tensors. */
+const SHARED = /** @type {const} */ ({
+  text_encoder: ["promptEmbeds"],
+  prelude: ["promptEmbeds", "latents", "context", "modulation"],
+  step: ["latents", "context", "modulation"],
+  vae_decoder: ["latents"],
+});
+
+/**
+ * @param {Manifest} manifest
+ * @param {StageName} name
+ * @returns {number} GPU memory of a stage's weights
+ */
+export function stageBytes(manifest, name) {
+  const stage = manifest.stages.find((s) => s.name === name);
+  return (stage?.shards ?? []).reduce((sum, i) => sum + (manifest.shards[i]?.bytes ?? 0), 0);
+}
+
+/**
+ * @param {ConstructorParameters<typeof DryEngine>[0]} engine whose facts and kernels count
+ * @param {Manifest} manifest
+ * @param {{width: number, height: number, steps: number, length?: number, mapBytes?: number}} picture width and height in pixels, whole
+ *   tokens; length: tokens of the prompt, as many as it can have unless given; mapBytes: larger maps of the decoder lie in bands
+ * @returns {PicturePlan}
+ */
+export function planPicture(engine, manifest, picture) {
+  const { config } = manifest;
+  const dry = new DryEngine(engine);
+  const size = pictureSize(config, picture);
+  const shapes = sharedShapes(config, size);
+  const shared = {
+    promptEmbeds: dry.tensor(...shapes.promptEmbeds, "f32"), context: dry.tensor(...shapes.context, "f32"),
+    modulation: dry.tensor(...shapes.modulation, "f32"), latents: dry.tensor(...shapes.latents, "f32"),
+  };
+  const sharedBytes = (/** @type {ProgramName} */ name) => SHARED[name].reduce((sum, key) => sum + shared[key].storage.bytes, 0);
+  const { length = config.prompt.text_seq_len, mapBytes = Infinity } = picture;
+  const transformer = shapesOf(manifest, "transformer");
+  /** @type {Map<string, Variant>} */
+  const variants = new Map();
+  /** @param {ProgramName} name @param {GpuStage} stage @param {(program: Program) => void} record @returns {ProgramPlan} */
+  const plan = (name, stage, record) => {
+    const program = dry.program(name);
+    record(program);
+    for (const { variant } of program.dispatches) variants.set(variantKey(variant), variant);
+    return { stage, ...describe(program), sharedBytes: sharedBytes(name) };
+  };
+  const programs = {
+    text_encoder: plan("text_encoder", "text_encoder", (program) => (
+      textEncoderProgram(program, config, shapesOf(manifest, "text_encoder"), { ...shared, length }))),
+    prelude: plan("prelude", "transformer", (program) => preludeProgram(program, config, transformer, shared)),
+    step: plan("step", "transformer", (program) => stepProgram(program, config, transformer, shared)),
+    vae_decoder: plan("vae_decoder", "vae_decoder", (program) => (
+      vaeDecoderProgram(program, config, shapesOf(manifest, "vae_decoder"), { ...shared, ...size, mapBytes }))),
+  };
+  return { programs, mapBytes, ...whole(manifest, programs, picture.steps), variants: [...variants.values()] };
+}
+
+/** @param {Manifest} manifest @param {Record<ProgramName, ProgramPlan>} programs @param {number} steps */
+function whole(manifest, programs, steps) {
+  const { text_encoder: encoder, prelude, step, vae_decoder: decoder } = programs;
+  const work = (/** @type {ProgramPlan[]} */ ...plans) => Math.max(...plans.map((p) => p.activationBytes + p.sharedBytes));
+  return {
+    flops: encoder.flops + prelude.flops + steps * step.flops + decoder.flops,
+    weightBytes: {
+      text_encoder: stageBytes(manifest, "text_encoder"), transformer: stageBytes(manifest, "transformer"),
+      vae_decoder: stageBytes(manifest, "vae_decoder"),
+    },
+    workBytes: { text_encoder: work(encoder), transformer: work(prelude, step), vae_decoder: work(decoder) },
+    largestBytes: Math.max(...Object.values(programs).map(({ largestBytes }) => largestBytes)),
+  };
+}
+
+/** @param {Program} program recorded */
+function describe(program) {
+  const { bytes, storages, parameterBytes } = program.plan();
+  /** @type {ProgramPlan["kernels"]} */
+  const kernels = {};
+  let [weightBytes, tensorBytes] = [0, 0];
+  for (const { variant: { kernel }, bindings, flops } of program.dispatches) {
+    const sum = (kernels[kernel] ??= { dispatches: 0, flops: 0 });
+    sum.dispatches += 1;
+    sum.flops += flops;
+    for (const bound of Object.values(bindings)) {
+      if (bound instanceof Tensor) tensorBytes += bound.rows * bound.columns * elementBytes(bound.dtype);
+      else weightBytes += bound?.size ?? 0;
+    }
+  }
+  return {
+    dispatches: program.dispatches.length, flops: program.flops, weightBytes, tensorBytes, activationBytes: bytes + parameterBytes,
+    largestBytes: Math.max(0, ...storages.map((storage) => storage.bytes)), kernels,
+  };
+}
+
+/** @param {Manifest} manifest @param {GpuStage} stage @returns {StageWeights} where weights would lie, in buffers that do not exist */
+function shapesOf(manifest, stage) {
+  const buffer = /** @type {GPUBuffer} */ ({});
+  const shards = new Map(manifest.shards.map((_, i) => [i, buffer]));
+  const entries = manifest.tensors.filter((entry) => entry.stage === stage);
+  const nowhere = /** @type {import("../engine/gpu_memory.js").GpuMemory} */ ({});
+  return new StageWeights(nowhere, [], new Map(entries.map((entry) => [entry.name, place(entry, shards)])));
+}

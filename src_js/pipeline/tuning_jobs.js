@@ -1,0 +1,156 @@
+/**
+ * A model's kernels as jobs for the tuner: operators of its own shapes, small ones to compare and true ones to time.
+ *
+ * Which kinds of work there are, and which candidates each has, the operators tell themselves when they are recorded.
+ */
+
+import { constantWeight, randomWeight } from "../engine/sample_weights.js";
+import { attentionShapes, convShapes, linearShapes } from "./tuning_shapes.js";
+import {
+  attentionProbes, attentionWorkload, convProbe, convWorkload, fixedConv, fixedLinear, linearProbe, linearWorkload, smallWeight,
+} from "./tuning_workloads.js";
+
+/**
+ * @typedef {import("../engine/engine.js").Engine} Engine
+ * @typedef {import("../engine/sample_weights.js").SampleWeight} SampleWeight
+ * @typedef {import("../engine/tuner.js").Job} Job
+ * @typedef {import("../engine/tuner.js").Workload} Workload
+ * @typedef {import("../manifest.js").Manifest} Manifest
+ * @typedef {import("../manifest.js").Tensor} TensorEntry
+ * @typedef {{probes: Workload[], timed: Workload[]}} Subject one use of an operator: small probes that prove its kernels, true shapes
+ */
+
+/** More work than this does not make a measurement better: rows are cut. Tens of milliseconds on the slowest GPU in mind. */
+const MOST_FLOPS = 1e11;
+/** Rows are cut at multiples of this: whole tiles. */
+const ROW_GRAIN = 128;
+
+/**
+ * @param {Engine} engine
+ * @param {Manifest} manifest
+ * @returns {Promise<{jobs: Job[], close: () => void}>} close gives the made-up weights back; a software adapter gets one small probe
+ */
+export async function openTuningJobs(engine, manifest) {
+  const { subjects, close } = await openSubjects(engine, manifest);
+  return { jobs: jobsOf(engine, subjects), close };
+}
+
+/**
+ * @param {Engine} engine
+ * @param {Manifest} manifest
+ * @returns {Promise<{subjects: Subject[], close: () => void}>}
+ */
+export async function openSubjects(engine, manifest) {
+  const samples = new Samples(engine, manifest);
+  const linears = linearShapes(manifest);
+  try {
+    if (engine.info.fallback) {
+      const probes = linears.slice(0, 1).map(({ entry }) => samples.fixed(entry, fixedLinear));
+      return { subjects: [{ probes, timed: [] }], close: () => samples.close() };
+    }
+    /** @type {Subject[]} */
+    const subjects = [];
+    for (const { entry, rows, share } of linears) {
+      const weight = await samples.random(entry);
+      const cut = cutRows(rows, 2 * product(entry.shape), ROW_GRAIN);
+      subjects.push({ probes: [samples.fixed(entry, fixedLinear), linearProbe(weight)], timed: [linearWorkload(weight, cut, share)] });
+    }
+    for (const shape of attentionShapes(manifest)) {
+      const { queries, keys, heads, headDim, causal } = shape;
+      const cut = causal ? queries : cutRows(queries, 4 * keys * heads * headDim, ROW_GRAIN);
+      subjects.push({ probes: attentionProbes(shape), timed: [attentionWorkload({ ...shape, queries: cut })] });
+    }
+    for (const { entry, ...map } of convShapes(manifest)) {
+      const weight = await samples.random(entry);
+      const height = cutRows(map.height, 2 * map.width * product(entry.shape) * (map.upsample ? 4 : 1), 1);
+      const fixed = samples.fixed(entry, (constant) => fixedConv(constant, map.upsample), `upsample ${map.upsample}`);
+      subjects.push({ probes: [fixed, convProbe(weight, map.upsample)], timed: [convWorkload(weight, { ...map, height })] });
+    }
+    return { subjects, close: () => samples.close() };
+  } catch (error) {
+    samples.close();
+    throw error;
+  }
+}
+
+/** Made-up weights, and what is worked out with constant ones: once for each way of storing. */
+class Samples {
+  /** @type {SampleWeight[]} */
+  #held = [];
+  /** @type {Map<string, Workload>} */
+  #fixed = new Map();
+
+  /** @param {Engine} engine @param {Manifest} manifest */
+  constructor(engine, manifest) {
+    this.engine = engine;
+    this.manifest = manifest;
+  }
+
+  /** @param {TensorEntry} entry @returns {Promise<import("../engine/weights.js").Weight>} */
+  async random(entry) {
+    const sample = await randomWeight(this.engine, this.manifest, entry);
+    this.#held.push(sample);
+    return sample.weight;
+  }
+
+  /**
+   * @param {TensorEntry} entry
+   * @param {(constant: ReturnType<typeof constantWeight>) => Workload} make
+   * @param {string} [form] tells workloads apart that `make` makes of one entry
+   * @returns {Workload} the same for entries that are stored alike
+   */
+  fixed(entry, make, form = "") {
+    const small = smallWeight(entry);
+    const key = JSON.stringify([small.kind, small.format, small.block_size, small.zero_points, small.shape, form]);
+    let workload = this.#fixed.get(key);
+    if (!workload) {
+      const constant = constantWeight(this.engine, small);
+      this.#held.push(constant);
+      this.#fixed.set(key, workload = make(constant));
+    }
+    return workload;
+  }
+
+  /** Gives the weights back. */
+  close() {
+    for (const sample of this.#held.splice(0)) sample.destroy();
+  }
+}
+
+/**
+ * Sorts subjects into jobs by the kind of work that their true shapes ask for, or their probes when there are none.
+ * @param {Engine} engine
+ * @param {readonly Subject[]} subjects
+ * @returns {Job[]} one a kind; none for an operator that has one kernel and asks for nothing
+ */
+export function jobsOf(engine, subjects) {
+  /** @type {Map<string, Job>} */
+  const jobs = new Map();
+  for (const { probes, timed } of subjects) {
+    for (const workload of timed.length > 0 ? timed : probes) {
+      const program = engine.program(workload.shape);    // only recorded, never built
+      const [asked] = engine.tuning.observe(() => void workload.record(program));
+      if (!asked) continue;
+      const [kind, candidates] = asked;
+      const job = jobs.get(kind) ?? { kind, candidates: [], probes: [], timed: [] };
+      const fresh = candidates.filter(({ name }) => !job.candidates.some((known) => known.name === name));
+      jobs.set(kind, {
+        kind,
+        candidates: [...job.candidates, ...fresh],
+        probes: [...new Set([...job.probes, ...probes])],
+        timed: timed.length > 0 ? [...job.timed, workload] : [],
+      });
+    }
+  }
+  return [...jobs.values()];
+}
+
+/** @param {number[]} shape */
+function product(shape) {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** @param {number} rows @param {number} flopsPerRow @param {number} grain @returns {number} rows, or fewer that are work enough */
+function cutRows(rows, flopsPerRow, grain) {
+  return Math.min(rows, Math.max(grain, Math.floor(MOST_FLOPS / flopsPerRow / grain) * grain));
+}

@@ -1,0 +1,92 @@
+/** The memory that pictures of the real model really take, on a GPU on paper: what was predicted, and never more than the budget. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { readMadeUp, syntheticVocabulary } from "../../../src_js/bench/synthetic_prompt.js";
+import { memoryNeeds } from "../../../src_js/pipeline/budget.js";
+import { Generator } from "../../../src_js/pipeline/generator.js";
+import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
+import { deviceInfo } from "../support/device_info.js";
+import { paperEngine, paperStage } from "../support/paper_device.js";
+import { testRandom } from "../support/random.js";
+
+const random = testRandom("memory.test.js");
+const config = JSON.parse(readFileSync(new URL("../../../src_js/bench/klein4b.json", import.meta.url), "utf8"));
+const manifest = syntheticManifest(config, { format: "q4", blockSize: 32 });
+
+/** @param {Partial<import("../../../src_js/engine/device.js").DeviceInfo>} [facts] */
+function setUp(facts) {
+  const { engine, device } = paperEngine(deviceInfo(facts));
+  const generator = new Generator({ engine, manifest, vocabulary: syntheticVocabulary(config), readShard: readMadeUp });
+  /** @type {string[]} */
+  const loads = [];
+  generator.residency.begin = (...of) => {
+    loads.push(of[2]);
+    return paperStage(...of);
+  };
+  const draw = (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ memoryBudget) => (
+    generator.generate({ prompt: "a fox", width, height, seed: 1n, steps: 2, latents: null }, { memoryBudget }));
+  return { engine, device, generator, loads, draw };
+}
+
+describe("memory of the 4B model's pictures", () => {
+  test("with room for all it is what was predicted, and the second picture loads nothing", async () => {
+    const { engine, device, generator, loads, draw } = setUp();
+    for (const [width, height] of /** @type {const} */ ([[512, 512], [1024, 1024], [272, 704]])) {
+      const plan = generator.plan({ width, height, steps: 2 }, 1e11);
+      engine.memory.resetPeak();
+      device.dispatches = 0;
+      await draw(width, height, 1e11);
+      assert.equal(engine.memory.peakBytes, memoryNeeds(plan).whole, `${width}x${height}`);
+      const { text_encoder: encoder, prelude, step, vae_decoder: decoder } = plan.programs;
+      assert.equal(device.dispatches, encoder.dispatches + prelude.dispatches + 2 * step.dispatches + decoder.dispatches);
+    }
+    assert.deepEqual(loads, ["text_encoder", "transformer", "vae_decoder"]);
+    const weights = Object.values(generator.plan({ width: 512, height: 512, steps: 2 }).weightBytes).reduce((a, b) => a + b);
+    assert.equal(engine.memory.bytes, weights, "between pictures only weights are there");
+    generator.residency.clear();
+    assert.equal(engine.memory.bytes, 0);
+  });
+
+  test("any budget that a picture fits is kept, down to its last byte", async () => {
+    for (let round = 0; round < 4; round++) {
+      const { engine, generator, loads, draw } = setUp();
+      const [width, height] = [16 * (8 + random.integer(57)), 16 * (8 + random.integer(57))];
+      const { least, whole } = memoryNeeds(generator.plan({ width, height, steps: 2 }, 1e11));
+      const budget = round === 0 ? least : least + Math.floor(random.next() * (whole - least));
+      for (let picture = 0; picture < 2; picture++) {
+        engine.memory.resetPeak();
+        await draw(width, height, budget);
+        assert.ok(engine.memory.peakBytes <= budget, `${width}x${height} in ${budget}: ${engine.memory.peakBytes}`);
+      }
+      assert.ok(loads.length > 3, "something had to go");
+    }
+  });
+
+  test("where whole maps do not fit the GPU's buffers or the budget, the decoder's lie in bands", async () => {
+    const limits = { ...deviceInfo().limits, maxStorageBufferBindingSize: 3e8, maxBufferSize: 3e8 };
+    const { engine, generator, draw } = setUp({ limits });
+    const plan = generator.plan({ width: 1024, height: 1024, steps: 2 }, 1e11);
+    assert.ok(plan.mapBytes < Infinity);
+    await draw(1024, 1024, 1e11);
+    assert.equal(engine.memory.peakBytes, memoryNeeds(plan).whole);
+
+    const tight = setUp();
+    const size = { width: 2048, height: 2048, steps: 2 };
+    const budget = memoryNeeds(tight.generator.plan(size, 1e11)).least - 1;
+    assert.ok(tight.generator.plan(size, budget).mapBytes < Infinity);
+    await tight.draw(2048, 2048, budget);
+    assert.ok(tight.engine.memory.peakBytes <= budget);
+  });
+
+  test("a size that does not fit is refused before anything is loaded, and leaves what is there", async () => {
+    const { engine, loads, draw } = setUp();
+    await assert.rejects(draw(1024, 1024, 2.8e9), { code: "too-large" });
+    assert.equal(engine.memory.peakBytes, 0);
+    await draw(256, 256, 8e9);
+    const [before, loaded] = [engine.memory.bytes, loads.length];
+    await assert.rejects(draw(1024, 1024, 2.8e9), { code: "too-large" });
+    assert.deepEqual([engine.memory.bytes, loads.length], [before, loaded]);
+  });
+});

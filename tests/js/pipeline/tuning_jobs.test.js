@@ -1,0 +1,154 @@
+/** What is measured for a model: the shapes that cost most, and probes whose worked-out results the plain kernels meet. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { errorLimit } from "../../../src_js/engine/probe.js";
+import { TuningRig } from "../../../src_js/engine/tuning_rig.js";
+import { jobsOf, openSubjects, openTuningJobs } from "../../../src_js/pipeline/tuning_jobs.js";
+import { attentionShapes, convShapes, linearShapes } from "../../../src_js/pipeline/tuning_shapes.js";
+import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
+import { openEngine } from "../support/gpu.js";
+import { testRandom } from "../support/random.js";
+import "../support/tensors.js";                            // makes lavapipe compile quickly
+
+const random = testRandom("tuning_jobs.test.js");
+
+/** @param {string} name @returns {import("../../../src_js/manifest.js").ModelConfig} */
+const config = (name) => JSON.parse(readFileSync(new URL(`../../../src_js/bench/${name}.json`, import.meta.url), "utf8"));
+
+describe("shapes of the 4B model", () => {
+  const side = () => 16 * (16 + random.integer(49));
+  const size = { default_width: side(), default_height: side(), default_steps: 1 + random.integer(8) };
+  const model = { ...config("klein4b"), ...size };
+  const manifest = syntheticManifest(model, { format: "q4", blockSize: 32 });
+  const picture = (size.default_width / 16) * (size.default_height / 16);
+  const text = model.prompt.text_seq_len;
+
+  test("two linears of each stage, the costliest of the picture first", () => {
+    const shapes = linearShapes(manifest);
+    const [first] = shapes;
+    assert.equal(shapes.length, 4);
+    assert.deepEqual(first?.entry.shape, [27648, 3072]);
+    assert.equal(first?.rows, text + picture);
+    assert.equal(first?.share, model.transformer.num_single_layers * size.default_steps);
+    assert.deepEqual(shapes.map(({ entry: { stage } }) => stage).sort(), ["text_encoder", "text_encoder", "transformer", "transformer"]);
+    const encoder = shapes.filter(({ entry: { stage } }) => stage === "text_encoder");
+    // gate and up are of one shape, down of another; both beat the projections
+    assert.deepEqual(encoder.map(({ entry: { shape }, share }) => [shape, share]), [
+      [[9728, 2560], 2 * model.text_encoder.num_layers], [[2560, 9728], model.text_encoder.num_layers],
+    ]);
+    assert.ok(encoder.every(({ rows }) => rows === text));
+    assert.ok(shapes.every(({ entry }) => entry.format === "q4"), "what runs once a picture, in f32, is left out");
+  });
+
+  test("two convolutions of each kernel, doubling or not, at the sizes of their maps", () => {
+    const shapes = convShapes(manifest);
+    const { default_width: width, default_height: height } = size;
+    /** @param {number} kernel @param {boolean} upsample */
+    const of = (kernel, upsample) => shapes.filter((shape) => shape.entry.shape[2] === kernel && shape.upsample === upsample);
+    assert.deepEqual([of(3, false), of(3, true), of(1, false), of(1, true)].map(({ length }) => length), [2, 2, 2, 0]);
+    const [first] = of(3, false);
+    assert.deepEqual([first?.entry.shape, first?.width, first?.height], [[512, 512, 3, 3], width / 4, height / 4], "six times, in the second block");
+    assert.ok(of(3, true).some((shape) => shape.width === width / 2 && shape.height === height / 2), "the last doubling makes every pixel");
+    for (const shape of shapes) {
+      const scale = width / shape.width;
+      assert.ok([1, 2, 4, 8].includes(scale) && shape.height === height / scale, JSON.stringify([shape.width, shape.height]));
+    }
+  });
+
+  test("attention of all three models", () => {
+    const [transformer, encoder, vae] = attentionShapes(manifest);
+    assert.deepEqual([transformer?.queries, transformer?.headDim, transformer?.causal, transformer?.share],
+      [text + picture, 128, false, 25 * size.default_steps]);
+    assert.deepEqual([encoder?.queries, encoder?.headDim, encoder?.causal, encoder?.heads, encoder?.kvHeads], [text, 128, true, 32, 8]);
+    assert.deepEqual([vae?.queries, vae?.headDim, vae?.heads], [4 * picture, 512, 1]);
+  });
+});
+
+for (const precision of /** @type {const} */ (["f32", "f16"])) {
+  describe(`jobs, precision ${precision}`, () => {
+    /** @type {import("../../../src_js/engine/engine.js").Engine} */
+    let engine;
+    before(async () => {
+      engine = await openEngine(precision);
+    });
+    after(() => engine.destroy());
+
+    const storages = /** @type {const} */ ([
+      { format: "q4", blockSize: 16, zeroPoints: true }, { format: "q4", blockSize: 32 }, { format: "f16" }, { format: "f32" },
+    ]);
+
+    test("what probes must give is what the plain kernels give", async () => {
+      const storage = storages[random.integer(storages.length)] ?? assert.fail();
+      const before = engine.memory.bytes;
+      const { fallback } = engine.info;
+      engine.info.fallback = false;                        // as on a GPU: everything
+      const rig = new TuningRig(engine);
+      const { subjects, close } = await openSubjects(engine, syntheticManifest(config("small"), storage));
+      engine.info.fallback = fallback;
+      try {
+        assert.ok(subjects.length > 6 && subjects.every(({ timed }) => timed.length > 0));
+        for (const { probes, timed } of subjects) {
+          const label = `${JSON.stringify(storage)}: ${timed[0]?.shape}`;
+          assert.equal(probes.filter(({ expected }) => expected).length, 1, label);
+          const error = await rig.checkReference({ kind: "", candidates: [], probes, timed: [] });
+          assert.ok(error <= errorLimit("attention", "f32"), `${label}: error ${error}`);
+        }
+      } finally {
+        rig.close();
+        close();
+      }
+      assert.equal(engine.memory.bytes, before);
+    });
+
+    test("every kind begins with a plain kernel that needs nothing special, and tells its candidates apart", async () => {
+      const { fallback } = engine.info;
+      engine.info.fallback = false;
+      const { jobs, close } = await openTuningJobs(engine, syntheticManifest(config("small"), storages[1]));
+      engine.info.fallback = fallback;
+      close();
+      assert.deepEqual([...new Set(jobs.map(({ kind }) => kind.split(".")[0]))].sort(), ["attention", "conv2d", "linear"]);
+      for (const { kind, candidates } of jobs) {
+        const names = candidates.map(({ name }) => name);
+        assert.equal(new Set(names).size, names.length, `${kind}: ${names}`);
+        const [first] = candidates;
+        const { features = [], workgroupStorage = 0, invocations = 0, ...others } = first?.needs ?? {};
+        assert.ok(first?.family === "plain" && features.length === 0 && workgroupStorage <= 16384 && invocations <= 256, kind);
+        assert.deepEqual(Object.keys(others), [], kind);
+      }
+    });
+
+    test("a software adapter gets one small probe and nothing to time", async () => {
+      const manifest = syntheticManifest(config("small"), storages[1]);
+      const { subjects, close } = await openSubjects(engine, manifest);
+      assert.deepEqual(subjects.map(({ probes, timed }) => [probes.length, timed.length]), [[1, 0]]);
+      close();
+      const { jobs, close: closeJobs } = await openTuningJobs(engine, manifest);
+      assert.ok(jobs.every(({ timed }) => timed.length === 0));
+      closeJobs();
+    });
+
+    test("subjects are sorted by the kind that their true shapes ask for, with all candidates that any of them is offered", () => {
+      const candidates = ["a", "b", "c"].map((name) => ({ name, family: /** @type {const} */ ("plain"), constants: {}, flags: [] }));
+      /** @param {string} shape @param {string | undefined} kind @param {number[]} offered */
+      const workload = (shape, kind, ...offered) => ({
+        shape, share: 1,
+        record: (/** @type {import("../../../src_js/engine/program.js").Program} */ program) => {
+          if (kind) program.engine.tuning.pick(kind, offered.map((i) => candidates[i] ?? assert.fail()));
+          return { out: program.tensor(1, 1), fill: () => {} };
+        },
+      });
+      const jobs = jobsOf(engine, [
+        { probes: [workload("1", "x.small", 0)], timed: [workload("2", "x", 0, 2), workload("3", "y", 0)] },
+        { probes: [workload("4", undefined)], timed: [workload("5", "x", 1)] },
+        { probes: [workload("6", "x")], timed: [workload("7", undefined)] },
+        { probes: [workload("8", "z", 2)], timed: [] },
+      ]);
+      const shapes = (/** @type {readonly {shape: string}[]} */ list) => list.map(({ shape }) => shape).join();
+      assert.deepEqual(jobs.map(({ kind, candidates: all, probes, timed }) => (
+        [kind, all.map(({ name }) => name).join(), shapes(probes), shapes(timed)])),
+      [["x", "a,c,b", "1,4", "2,5"], ["y", "a", "1", "3"], ["z", "c", "8", ""]]);
+    });
+  });
+}
