@@ -20,9 +20,15 @@ import { KleinbildError } from "./errors.js";
 /**
  * @typedef {{ type: "inspect", manifestUrl: string }} InspectMessage which files are still to be downloaded?
  * @typedef {{ type: "start", manifestUrl: string, precision: Precision }} StartMessage
- * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean }} GenerateMessage
+ * @typedef {{ type: "plan", job: number, manifestUrl: string, precision: Precision,
+ *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null }} PlanMessage what a picture will need of the GPU's memory
+ * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null }}
+ *   GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself never is;
+ *   memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest
+ * @typedef {{ type: "tune" }} TuneMessage measures the kernels again and answers "ready"; a cancel without a job ends it
+ * @typedef {{ type: "forget" }} ForgetMessage removes what was kept of prompts
  * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
- * @typedef {InspectMessage | StartMessage | GenerateMessage | CancelMessage} ToWorker
+ * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | ForgetMessage | CancelMessage} ToWorker
  */
 
 /**
@@ -31,6 +37,23 @@ import { KleinbildError } from "./errors.js";
  * @property {number} missingBytes of those not yet on the device
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ */
+
+/**
+ * @typedef {object} MemoryNeeds of a picture, in bytes
+ * @property {number} least with the parts of the model loaded in turn
+ * @property {number} whole with all of them kept, so that the next picture starts at once
+ * @property {number} budget that it may use
+ * @property {string} refusal why it cannot be made here, "" when it can
+ */
+
+/**
+ * @typedef {object} KernelReport one kind of work and the kernels that can do it on this GPU
+ * @property {string} kind
+ * @property {string} chosen a candidate's name
+ * @property {string} problem "" unless none computes right
+ * @property {{ name: string, family: "plain"|"matrix", tflops: number, error: number, dropped: string }[]} candidates the fastest
+ *   first; tflops: 0 when not timed; error: relative to a reference; dropped: why it is not used, "" when it may be
  */
 
 /**
@@ -44,21 +67,24 @@ import { KleinbildError } from "./errors.js";
  * @property {string} model the manifest's id
  * @property {string} revision
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
+ * @property {{ kinds: KernelReport[], faults: string[], seconds: number }} kernels as measured on this GPU, once; faults: of its shader
+ *   compiler, in words
  */
 
 /**
- * "download" counts bytes and files; "loading" puts a model on the GPU; the others are the stages of a picture.
- * @typedef {"download"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
+ * "download" counts bytes and files; "tuning" measures kernels, and counts them; "loading" puts a model on the GPU; the others are the stages of a picture.
+ * @typedef {"download"|"tuning"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
  */
 
 /**
  * @typedef {object} Progress
  * @property {ProgressStage} stage
- * @property {number} step files or steps done
- * @property {number} steps files or steps in all
+ * @property {number} step files, kernels or steps done
+ * @property {number} steps files, kernels or steps in all
  * @property {number} fraction of the start, or of the whole picture: 0..1, never decreasing
- * @property {number} [bytes] downloaded, only of "download"
- * @property {number} [totalBytes] to download, only of "download"
+ * @property {number} [bytes] downloaded, or of the stage that is being loaded onto the GPU
+ * @property {number} [totalBytes] to download or load
+ * @property {number} [bytesPerSecond] of loading
  */
 
 /** @typedef {"int32"|"float32"|"uint8"} TraceType */
@@ -66,7 +92,9 @@ import { KleinbildError } from "./errors.js";
 /**
  * @typedef {{ type: "progress", job: number | null } & Progress} ProgressMessage job null belongs to the start
  * @typedef {{ type: "inspected", info: InspectInfo }} InspectedMessage
+ * @typedef {{ type: "planned", job: number, needs: MemoryNeeds }} PlannedMessage
  * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
+ * @typedef {{ type: "forgotten" }} ForgottenMessage
  * @typedef {object} TraceMessage
  * @property {"trace"} type
  * @property {number} job
@@ -89,7 +117,7 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | ReadyMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
  */
 
 export const MAX_PROMPT_CHARACTERS = 100_000;

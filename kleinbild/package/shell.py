@@ -8,6 +8,7 @@ Nothing here reads a weight.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
 
 PROJECT = Path(__file__).resolve().parents[2]
-TEMPLATES = ("index.html", "sw.js", "app.webmanifest")
+BENCH_PAGE = "bench.html"
+TEMPLATES = ("index.html", BENCH_PAGE, "sw.js", "app.webmanifest")
 SHIPPED_SUFFIXES = {".js", ".wgsl", ".css", ".svg", ".png", ".ico", ".woff2", ".json"}
 MAX_SHELL_FILE_BYTES = 16 * 1024 * 1024
 BUILD_ID_CHARACTERS = 12
@@ -44,21 +46,8 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
 
     Raises KleinbildError when a template does not render.
     """
-    versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
-    icons = _read_tree(source.templates / "icons", "icons")
-    templates = {
-        name: read_bytes(source.templates / f"{name}.j2", MAX_SHELL_FILE_BYTES) for name in TEMPLATES
-    }
-    build = _build_id({**versioned, **icons, **templates}, manifest.revision)
-    base = f"/v/{build}"
+    build, urls = _write_files(source, root, manifest.revision)
     manifest_path = f"/models/{manifest.id}.json"
-    urls = ["/app.webmanifest", manifest_path]
-    for name, data in versioned.items():
-        write_bytes(root / base[1:] / name, data)
-        urls.append(f"{base}/{name}")
-    for name, data in icons.items():
-        write_bytes(root / name, data)
-        urls.append(f"/{name}")
     variables = {
         "model": {
             "id": manifest.id,
@@ -67,24 +56,53 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
             "weights": manifest.weights,
         },
         "manifest_path": manifest_path,
-        "build": build,
-        "base": base,
-        "files": ["/", *sorted(urls)],
-        "version": __version__,
+        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", manifest_path])],
     }
+    _render(source, root, build, TEMPLATES, variables)
+    return build
+
+
+def write_bench_page(source: ShellSource, root: Path) -> str:
+    """Writes the benchmark's page alone below `root`: it needs no model. Returns the build id.
+
+    Raises KleinbildError when something is missing or does not render.
+    """
+    source.check()
+    build, _ = _write_files(source, root, "")
+    _render(source, root, build, (BENCH_PAGE,), {})
+    return build
+
+
+def _write_files(source: ShellSource, root: Path, revision: str) -> tuple[str, list[str]]:
+    """Writes all but what templates render to; returns the build id and the paths on the site."""
+    versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
+    icons = _read_tree(source.templates / "icons", "icons")
+    templates = {
+        name: read_bytes(source.templates / f"{name}.j2", MAX_SHELL_FILE_BYTES) for name in TEMPLATES
+    }
+    build = _build_id({**versioned, **icons, **templates}, revision)
+    files = {f"v/{build}/{name}": data for name, data in versioned.items()} | icons
+    for name, data in files.items():
+        write_bytes(root / name, data)
+    return build, [f"/{name}" for name in files]
+
+
+def _render(
+    source: ShellSource, root: Path, build: str, names: tuple[str, ...], variables: Mapping[str, object]
+) -> None:
     environment = Environment(
         loader=FileSystemLoader(source.templates),
         autoescape=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    for name in TEMPLATES:
+    common = {"build": build, "base": f"/v/{build}", "version": __version__}
+    for name in names:
         try:
-            text = environment.get_template(f"{name}.j2").render(variables)
+            text = environment.get_template(f"{name}.j2").render({**common, **variables})
         except TemplateError as error:
             raise KleinbildError(f"{source.templates / name}.j2: {error}") from error
         write_bytes(root / name, text.encode())
-    return build
 
 
 def _read_tree(folder: Path, prefix: str) -> dict[str, bytes]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import web
 
 from kleinbild.server.headers import plain_answer
 from kleinbild.server.health import health
 from kleinbild.server.host import host_guard
-from kleinbild.server.site import Site
 from kleinbild.server.static import static_files
 
 
-def create_app(site: Site, canonical: str, routes: tuple[web.RouteDef, ...] = ()) -> web.Application:
-    """The application that serves `site` at `canonical` (scheme, host and port, no trailing slash).
+def create_app(root: Path, canonical: str, routes: tuple[web.RouteDef, ...] = ()) -> web.Application:
+    """The application that serves the site in `root` at `canonical` (scheme, host, port, no trailing slash).
 
-    `routes` come before the site's own: headless generation adds its WebSocket, and hides what it must.
+    `routes` come before the site's own: a headless run adds its WebSocket, and hides what it must.
     """
     app = web.Application(middlewares=[host_guard(canonical)])
     app.add_routes(routes)
-    app.router.add_route("*", "/healthz", health(site.root))
-    app.router.add_route("*", "/{path:.*}", static_files(site.root))
+    app.router.add_route("*", "/healthz", health(root))
+    app.router.add_route("*", "/{path:.*}", static_files(root))
     return app
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from kleinbild.errors import KleinbildError
-from kleinbild.server.generate.command import generate
-from kleinbild.server.generate.request import DEFAULT_SEED, GenerateOptions
+from kleinbild.server.bench import options as bench_options
+from kleinbild.server.bench.command import WritePage, bench
+from kleinbild.server.bench.options import BenchOptions
+from kleinbild.server.generate.options import DEFAULT_SEED, GenerateOptions
 from kleinbild.server.listen import serve
 from kleinbild.server.site import open_site
 
@@ -22,7 +25,8 @@ EXIT_SIGNALLED = 130
 def build_parser() -> argparse.ArgumentParser:
     """The parser of serve.py."""
     parser = argparse.ArgumentParser(
-        prog="serve.py", description="Serve the site, or make one picture with a headless Chromium."
+        prog="serve.py",
+        description="Serve the site, or make one picture or measure the GPU with a headless Chromium.",
     )
     parser.add_argument("--site", type=Path, default=Path("dist"), help="the packaged site (default: dist)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
@@ -30,14 +34,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="one line a request on stderr")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_generate(commands.add_parser("generate", help="make one picture and write it as PNG"))
+    _add_bench(commands.add_parser("bench", help="measure this GPU; needs no model"))
     return parser
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
-    # --site and --verbose may stand before or after the word "generate": SUPPRESS keeps what stood before.
-    parser.add_argument(
-        "--site", type=Path, default=argparse.SUPPRESS, help="the packaged site (default: dist)"
-    )
+    _add_common(parser)
     parser.add_argument("--prompt", required=True, help="what the picture shows")
     parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="the picture to write")
     parser.add_argument(
@@ -52,6 +54,54 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--latents", type=Path, metavar="NPY", help="initial latents, f32 [128, H/16, W/16]")
     parser.add_argument(
+        "--memory-budget",
+        type=float,
+        metavar="GB",
+        help="GPU memory it may use (default: 8.25, or what the GPU has where the browser tells)",
+    )
+    parser.add_argument(
+        "--dump", type=Path, metavar="DIR", help="write the intermediate tensors as .npy files"
+    )
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    o = bench_options
+    _add_common(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole result as JSON")
+    parser.add_argument(
+        "--sizes", help="sides of the pictures in pixels, as 256,512,1024 (default: the model's usual ones)"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
+    parser.add_argument(
+        "--model",
+        choices=o.MODELS,
+        default="auto",
+        help="whose shapes; auto is klein4b on a GPU and small on the CPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--family",
+        choices=o.FAMILIES,
+        default="auto",
+        help="kernels with subgroup matrices, without, or both",
+    )
+    parser.add_argument("--weights", choices=o.FORMATS, default="q4", help="format (default: %(default)s)")
+    parser.add_argument(
+        "--block-size",
+        type=int,
+        choices=o.BLOCK_SIZES,
+        default=o.DEFAULT_BLOCK_SIZE,
+        help="of q4 weights (default: %(default)s)",
+    )
+    parser.add_argument("--zero-points", action="store_true", help="q4 weights with zero points")
+    parser.add_argument("--quick", action="store_true", help="one size and the main kernels only")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    # --site and --verbose may stand before or after the command's word: SUPPRESS keeps what stood before.
+    parser.add_argument(
+        "--site", type=Path, default=argparse.SUPPRESS, help="the packaged site (default: dist)"
+    )
+    parser.add_argument(
         "--precision", choices=("auto", "f16", "f32"), default="auto", help="arithmetic on the GPU"
     )
     parser.add_argument(
@@ -59,9 +109,6 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "hardware", "software"),
         default="auto",
         help="the GPU, or SwiftShader on the CPU; auto takes the GPU when the machine has one",
-    )
-    parser.add_argument(
-        "--dump", type=Path, metavar="DIR", help="write the intermediate tensors as .npy files"
     )
     parser.add_argument(
         "--verbose", action="store_true", default=argparse.SUPPRESS, help="one line a request on stderr"
@@ -76,32 +123,17 @@ def _port(text: str | None) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run serve.py with `argv`; returns the exit status."""
+def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
+    """Run serve.py with `argv`; returns the exit status.
+
+    `write_page` writes the benchmark's page into a folder.
+    """
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.command and (args.host is not None or args.port is not None):
-        parser.error("--host and --port belong to the server, not to generate")
+        parser.error(f"--host and --port belong to the server, not to {args.command}")
     try:
-        port = _port(args.port)
-        site = open_site(args.site)
-        if args.command == "generate":
-            options = GenerateOptions(
-                prompt=args.prompt,
-                output=args.output,
-                width=args.width,
-                height=args.height,
-                seed=args.seed,
-                steps=args.num_steps,
-                latents=args.latents,
-                precision=args.precision,
-                adapter=args.adapter,
-                dump=args.dump,
-                verbose=args.verbose,
-            )
-            asyncio.run(generate(site, options))
-        else:
-            asyncio.run(serve(site, args.host or DEFAULT_HOST, port, args.verbose))
+        asyncio.run(_work(args, write_page))
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -109,3 +141,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return EXIT_SIGNALLED
     return 0
+
+
+def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any, None]:
+    """What the command line asks for. Raises KleinbildError."""
+    port = _port(args.port)
+    if args.command == "bench":
+        return bench(args.site, _bench_options(args), write_page)
+    site = open_site(args.site)
+    if args.command == "generate":
+        # Its numpy is heavy, and a machine that only serves or measures may lack it.
+        from kleinbild.server.generate.command import generate  # noqa: PLC0415
+
+        return generate(site, _generate_options(args))
+    return serve(site, args.host or DEFAULT_HOST, port, args.verbose)
+
+
+def _generate_options(args: argparse.Namespace) -> GenerateOptions:
+    return GenerateOptions(
+        prompt=args.prompt,
+        output=args.output,
+        width=args.width,
+        height=args.height,
+        seed=args.seed,
+        steps=args.num_steps,
+        latents=args.latents,
+        precision=args.precision,
+        adapter=args.adapter,
+        dump=args.dump,
+        memory_budget=args.memory_budget,
+        verbose=args.verbose,
+    )
+
+
+def _bench_options(args: argparse.Namespace) -> BenchOptions:
+    return BenchOptions(
+        sizes=args.sizes,
+        steps=args.steps,
+        precision=args.precision,
+        adapter=args.adapter,
+        model=args.model,
+        family=args.family,
+        weights=args.weights,
+        block_size=args.block_size,
+        zero_points=args.zero_points,
+        quick=args.quick,
+        json=args.json,
+        verbose=args.verbose,
+    )

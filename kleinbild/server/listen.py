@@ -94,7 +94,7 @@ async def serve(site: Site, host: str, port: int, verbose: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(create_app(site, canonical), sockets, verbose):
+    async with running(create_app(site.root, canonical), sockets, verbose):
         print(f"{canonical}/", flush=True)
         if not is_loopback(host):
             print(

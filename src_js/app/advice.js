@@ -67,6 +67,10 @@ const ADVICE = {
       "Delete the stored data of other sites in the browser's settings.",
       "Then try again: what is already downloaded is kept."],
   }),
+  "too-large": () => ({
+    title: "This size does not fit",
+    steps: ["Choose a smaller picture.", "If the GPU has more memory than the budget says, raise the budget below the size."],
+  }),
   cancelled: () => ({ title: "Cancelled", steps: [] }),
   "bad-input": () => ({ title: "These settings do not work", steps: [] }),
   internal: () => ({

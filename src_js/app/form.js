@@ -5,8 +5,8 @@
  */
 
 import { element } from "./elements.js";
-import { diceSeed, readSettings, recallSettings, rememberSettings } from "./settings.js";
-import { formatBytes } from "./wording.js";
+import { diceSeed, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "./settings.js";
+import { formatBytes, memoryText } from "./wording.js";
 
 /** @typedef {import("./settings.js").FieldName} FieldName */
 /** @typedef {import("./settings.js").FieldValues} FieldValues */
@@ -16,6 +16,9 @@ const FIELD_NAMES = /** @type {FieldName[]} */ (["prompt", "width", "height", "s
 export class Form {
   #form = element("form", HTMLFormElement);
   #newSeed = element("new-seed", HTMLInputElement);
+  #keepPrompts = element("keep-prompts", HTMLInputElement);
+  #memory = element("memory", HTMLInputElement);
+  #memoryNeeds = element("memory-needs", HTMLElement);
   #make = element("make", HTMLButtonElement);
   #cancel = element("cancel", HTMLButtonElement);
   /** @type {HTMLButtonElement[]} */
@@ -28,17 +31,29 @@ export class Form {
     steps: element("steps", HTMLInputElement),
   };
   #missingBytes = 0;
+  #onSize;
+  #asked = "";
   /** Whether the fields hold what people chose, now or on an earlier visit. */
   #chosen = false;
 
-  /** @param {{ onSubmit: (settings: import("../protocol.js").Settings) => void, onCancel: () => void }} actions */
-  constructor({ onSubmit, onCancel }) {
+  /**
+   * @param {object} actions
+   * @param {(settings: import("../protocol.js").Settings) => void} actions.onSubmit
+   * @param {() => void} actions.onCancel
+   * @param {() => void} actions.onForget prompts are to be kept no longer
+   * @param {(picture: { width: number, height: number, steps: number }) => void} actions.onSize another size, or memory budget
+   */
+  constructor({ onSubmit, onCancel, onForget, onSize }) {
+    this.#onSize = onSize;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const settings = this.#submit();
       if (settings) onSubmit(settings);
     });
     this.#cancel.addEventListener("click", onCancel);
+    this.#keepPrompts.addEventListener("change", () => {
+      if (!this.keepPrompts) onForget();
+    });
     element("dice", HTMLButtonElement).addEventListener("click", () => {
       this.show({ seed: String(diceSeed()), newSeed: false });
       this.#remember();
@@ -61,6 +76,32 @@ export class Form {
     });
   }
 
+  /** Whether what belongs to a prompt may stay on this device. */
+  get keepPrompts() {
+    return this.#keepPrompts.checked;
+  }
+
+  /** Bytes of GPU memory that a picture may use; null: what the GPU's facts suggest. */
+  get memoryBudget() {
+    return readMemoryBudget(this.#memory.value).bytes;
+  }
+
+  /** @param {import("../protocol.js").MemoryNeeds | null} needs of the size in the fields; null: not known */
+  showMemory(needs) {
+    this.#memoryNeeds.textContent = needs ? memoryText(needs) : "";
+    this.#memoryNeeds.classList.toggle("field__message--error", Boolean(needs?.refusal));
+  }
+
+  /** Tells the size in the fields if it is another one than the last. */
+  #tellSize() {
+    const { settings } = readSettings({ ...this.#values(), prompt: "any", seed: "0" });
+    const asked = settings ? JSON.stringify([settings.width, settings.height, settings.steps, this.memoryBudget]) : "";
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    if (settings) this.#onSize(settings);
+    else this.showMemory(null);
+  }
+
   /** Fills in what was remembered from the last visit. */
   recall() {
     const remembered = recallSettings(localStorage);
@@ -77,6 +118,8 @@ export class Form {
   show(values) {
     for (const name of FIELD_NAMES) this.#fields[name].value = values[name] ?? this.#fields[name].value;
     this.#newSeed.checked = values.newSeed ?? this.#newSeed.checked;
+    this.#memory.value = values.memory ?? this.#memory.value;
+    this.#keepPrompts.checked = values.keepPrompts ?? this.#keepPrompts.checked;
     this.#showMessages(false);
   }
 
@@ -107,7 +150,8 @@ export class Form {
   #values() {
     const fields = this.#fields;
     const entries = FIELD_NAMES.map((name) => /** @type {const} */ ([name, fields[name].value]));
-    return { .../** @type {Record<FieldName, string>} */ (Object.fromEntries(entries)), newSeed: this.#newSeed.checked };
+    const texts = /** @type {Record<FieldName, string>} */ (Object.fromEntries(entries));
+    return { ...texts, newSeed: this.#newSeed.checked, keepPrompts: this.keepPrompts, memory: this.#memory.value };
   }
 
   #remember() {
@@ -139,6 +183,10 @@ export class Form {
       message.classList.toggle("field__message--error", errors[name] !== undefined);
       this.#fields[name].setAttribute("aria-invalid", String(errors[name] !== undefined));
     }
+    const { error } = readMemoryBudget(this.#memory.value);
+    element("memory-message", HTMLElement).textContent = error;
+    this.#memory.setAttribute("aria-invalid", String(error !== ""));
+    this.#tellSize();
     const format = `${this.#fields.width.value}x${this.#fields.height.value}`;
     for (const button of this.#formats) button.setAttribute("aria-pressed", String(button.dataset["format"] === format));
   }

@@ -4,9 +4,10 @@
  * is kleinbild/server/generate/{session,messages}.py.
  */
 
-import { KleinbildError, asKleinbildError } from "../errors.js";
+import { converse } from "./channel.js";
 
 /**
+ * @typedef {import("./channel.js").Channel} Channel
  * @typedef {import("./worker_client.js").WorkerClient} WorkerClient
  * @typedef {import("../protocol.js").Progress} Progress
  * @typedef {import("../protocol.js").ReadyInfo} ReadyInfo
@@ -23,6 +24,7 @@ import { KleinbildError, asKleinbildError } from "../errors.js";
  * @property {string} seed
  * @property {number} steps
  * @property {import("../protocol.js").Precision} precision
+ * @property {number | null} memoryBudget bytes of GPU memory, null for what the GPU's facts suggest
  * @property {boolean} trace
  * @property {boolean} latents
  */
@@ -33,34 +35,16 @@ import { KleinbildError, asKleinbildError } from "../errors.js";
  * @param {{ client: WorkerClient, manifestUrl: string }} options
  */
 export async function runHeadless(token, { client, manifestUrl }) {
-  const channel = new Channel(`/headless/${encodeURIComponent(token)}`);
-  // Faults outside our own calls (a script that does not load, a lost promise) would else be silence until a timeout.
-  const onFault = (/** @type {ErrorEvent | PromiseRejectionEvent} */ event) => {
-    channel.sendError("reason" in event ? event.reason : (event.error ?? event.message));
-  };
-  addEventListener("error", onFault);
-  addEventListener("unhandledrejection", onFault);
-  client.onFailure = (error) => channel.sendError(error);
-  channel.onClosed = () => {
-    client.terminate();
-    // Ends a headless browser whose server is gone; a tab that a person opened stays.
-    window.close();
-  };
-  try {
-    await serveJob(channel, client, manifestUrl);
-  } catch (error) {
-    channel.sendError(error);
-  } finally {
-    removeEventListener("error", onFault);
-    removeEventListener("unhandledrejection", onFault);
-    client.terminate();
-    await channel.finish();
-  }
+  await converse(token, {
+    work: (channel) => serveJob(channel, client, manifestUrl),
+    end: () => client.terminate(),
+    watch: (fail) => (client.onFailure = fail),
+  });
 }
 
 /** @param {Channel} channel @param {WorkerClient} client @param {string} manifestUrl */
 async function serveJob(channel, client, manifestUrl) {
-  const job = await channel.receiveJob();
+  const job = /** @type {Job} */ (await channel.receiveJob());
   const latents = job.latents ? new Float32Array(await channel.receiveBytes()) : null;
   const onProgress = (/** @type {Progress} */ { stage, step, steps, fraction }) => {
     channel.send({ type: "progress", stage, step, steps, fraction });
@@ -71,7 +55,7 @@ async function serveJob(channel, client, manifestUrl) {
   const { prompt, width, height, steps } = job;
   const settings = { prompt, width, height, seed: BigInt(job.seed), steps, latents };
   /** @type {Parameters<WorkerClient["generate"]>[1]} */
-  const options = { onProgress };
+  const options = { onProgress, memoryBudget: job.memoryBudget };
   if (job.trace) {
     options.onTrace = (name, { dtype, shape, data }) => {
       channel.send({ type: "trace", name, dtype, shape });
@@ -87,80 +71,4 @@ async function serveJob(channel, client, manifestUrl) {
 function describe({ vendor, architecture, description, precision }) {
   const adapter = [vendor, architecture, description].filter((word) => word !== "").join(" ");
   return `${adapter || "unnamed GPU"}, ${precision}`;
-}
-
-/** The WebSocket as an ordered queue of received frames, and senders that are quiet once it is closed. */
-class Channel {
-  /** @type {(string | ArrayBuffer)[]} */
-  #frames = [];
-  /** @type {(() => void) | undefined} */
-  #wake;
-  #failed = false;
-
-  /** @param {string} path */
-  constructor(path) {
-    /** @type {(() => void) | undefined} called when the server goes away */
-    this.onClosed = undefined;
-    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${path}`);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.addEventListener("message", ({ data }) => {
-      this.#frames.push(data);
-      this.#wake?.();
-    });
-    /** @type {Promise<void>} */
-    this.closed = new Promise((resolve) => {
-      this.socket.addEventListener("close", () => {
-        resolve();
-        this.#wake?.();
-        this.onClosed?.();
-      });
-    });
-  }
-
-  /** @returns {Promise<Job>} */
-  async receiveJob() {
-    const frame = await this.#receive();
-    if (typeof frame !== "string") throw new KleinbildError("internal", "The server sent no job.");
-    return JSON.parse(frame);
-  }
-
-  /** @returns {Promise<ArrayBuffer>} */
-  async receiveBytes() {
-    const frame = await this.#receive();
-    if (typeof frame === "string") throw new KleinbildError("internal", "The server sent text in place of data.");
-    return frame;
-  }
-
-  async #receive() {
-    for (;;) {
-      const frame = this.#frames.shift();
-      if (frame !== undefined) return frame;
-      if (this.socket.readyState >= WebSocket.CLOSING) throw new KleinbildError("cancelled", "The server went away.");
-      await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
-    }
-  }
-
-  /** @param {Record<string, unknown>} message */
-  send(message) {
-    if (!this.#failed && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
-  }
-
-  /** @param {ArrayBuffer | ArrayBufferView} data */
-  sendBytes(data) {
-    if (!this.#failed && this.socket.readyState === WebSocket.OPEN) {
-      this.socket.send(/** @type {ArrayBuffer} */ (data));
-    }
-  }
-
-  /** @param {unknown} cause The first error is the one that is told; nothing follows it. */
-  sendError(cause) {
-    const { code, message } = asKleinbildError(cause);
-    this.send({ type: "error", code, message });
-    this.#failed = true;
-  }
-
-  /** Waits until the server has taken everything: it is the one that closes. */
-  async finish() {
-    await this.closed;
-  }
 }

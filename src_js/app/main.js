@@ -8,6 +8,7 @@ import { gpuProblem } from "./capabilities.js";
 import { element } from "./elements.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
+import { KernelsView } from "./kernels_view.js";
 import { keepOffline } from "./offline.js";
 import { Roll } from "./roll.js";
 import { Studio } from "./studio.js";
@@ -22,10 +23,17 @@ const client = new WorkerClient(new URL("../worker/main.js", import.meta.url));
 async function openStudio() {
   const frame = new Frame();
   const roll = new Roll((exposure) => studio.show(exposure));
-  const form = new Form({ onSubmit: (settings) => void studio.make(settings), onCancel: () => studio.cancel() });
+  const form = new Form({
+    onSubmit: (settings) => void studio.make(settings, form.keepPrompts),
+    onCancel: () => studio.cancel(),
+    onForget: () => void studio.forgetPrompts(),
+    onSize: (picture) => void studio.plan(picture),
+  });
+  const kernels = new KernelsView({ onTune: () => void studio.tune() });
   const studio = new Studio(client, site.manifest, {
     form,
     frame,
+    kernels,
     roll,
     showDevice: (info) => (element("device", HTMLElement).textContent = deviceText(info)),
     pictureUrl: (bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })),

@@ -11,7 +11,8 @@ import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } fro
 
 /**
  * What the form's fields hold, as text.
- * @typedef {Record<FieldName, string> & { newSeed: boolean }} FieldValues
+ * @typedef {Record<FieldName, string> & { newSeed: boolean, keepPrompts: boolean, memory?: string }} FieldValues keepPrompts: what
+ *   belongs to a prompt may stay on this device; memory: GPU memory in GB, empty for what the GPU's facts suggest
  */
 
 /**
@@ -24,6 +25,8 @@ import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } fro
 const STORAGE_KEY = "kleinbild.settings";
 /** A seed that people can read out to each other; the field itself takes all 64 bits. */
 const DICE_BITS = 32;
+const MIN_MEMORY_GB = 0.5;
+const MAX_MEMORY_GB = 1024;
 
 /** @param {FieldValues} values @returns {ReadSettings} */
 export function readSettings(values) {
@@ -59,6 +62,19 @@ export function readSettings(values) {
   return { settings: { prompt, width, height, seed, steps: Number(steps), latents: null }, errors, notices };
 }
 
+/**
+ * @param {string} text GB of GPU memory, or nothing
+ * @returns {{ bytes: number | null, error: string }} null for nothing, or with an error
+ */
+export function readMemoryBudget(text) {
+  if (text.trim() === "") return { bytes: null, error: "" };
+  const gigabytes = Number(text);
+  if (!(gigabytes >= MIN_MEMORY_GB && gigabytes <= MAX_MEMORY_GB)) {
+    return { bytes: null, error: `A number of GB from ${MIN_MEMORY_GB} to ${MAX_MEMORY_GB}, or nothing.` };
+  }
+  return { bytes: Math.floor(gigabytes * 1e9), error: "" };
+}
+
 /** @param {string} text @returns {bigint | null} null unless `text` is decimal digits */
 function wholeNumber(text) {
   const digits = text.trim();
@@ -79,10 +95,12 @@ export function recallSettings(storage) {
     const stored = JSON.parse(storage.getItem(STORAGE_KEY) ?? "{}");
     /** @type {Partial<FieldValues>} */
     const values = {};
-    for (const name of /** @type {FieldName[]} */ (["prompt", "width", "height", "seed", "steps"])) {
+    for (const name of /** @type {(FieldName | "memory")[]} */ (["prompt", "width", "height", "seed", "steps", "memory"])) {
       if (typeof stored?.[name] === "string") values[name] = stored[name];
     }
-    if (typeof stored?.newSeed === "boolean") values.newSeed = stored.newSeed;
+    for (const name of /** @type {const} */ (["newSeed", "keepPrompts"])) {
+      if (typeof stored?.[name] === "boolean") values[name] = stored[name];
+    }
     return values;
   } catch {
     // Storage may be forbidden, or hold another version's text: the defaults serve.
@@ -90,10 +108,11 @@ export function recallSettings(storage) {
   }
 }
 
-/** @param {Pick<Storage, "setItem">} storage @param {FieldValues} values */
+/** @param {Pick<Storage, "setItem">} storage @param {FieldValues} values the prompt is left out where prompts are not to be kept */
 export function rememberSettings(storage, values) {
   try {
-    storage.setItem(STORAGE_KEY, JSON.stringify(values));
+    const { prompt, ...others } = values;
+    storage.setItem(STORAGE_KEY, JSON.stringify(values.keepPrompts ? { prompt, ...others } : others));
   } catch {
     // Forbidden or full: the next visit starts from the defaults.
   }

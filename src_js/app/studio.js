@@ -14,23 +14,29 @@ import { asKleinbildError } from "../errors.js";
 
 /**
  * @typedef {object} Views
- * @property {Pick<import("./form.js").Form, "setBusy"|"setMissingBytes"|"showDefaults">} form
+ * @property {Pick<import("./form.js").Form, "setBusy"|"setMissingBytes"|"showDefaults"|"showMemory"|"memoryBudget">} form
  * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPicture"|"showFailure"|"showIdle"|"setShape"
  *   |"bringIntoView"|"elapsed">} frame
  * @property {Pick<import("./roll.js").Roll, "add"|"mark"|"setEnabled"|"next">} roll
  * @property {(info: import("../protocol.js").ReadyInfo) => void} showDevice
+ * @property {Pick<import("./kernels_view.js").KernelsView, "show"|"setEnabled">} kernels
  * @property {(bytes: Uint8Array<ArrayBuffer>) => string} pictureUrl
  * @property {() => void} keepStorage asks the browser not to evict the model
  */
 
+/** The best that the GPU has. */
+const PRECISION = /** @type {const} */ ("auto");
+
 export class Studio {
   #ready = false;
   #busy = false;
+  #plans = 0;
   /** @type {Exposure | null} */
   #shown = null;
 
   /**
-   * @param {Pick<import("./worker_client.js").WorkerClient, "inspect"|"start"|"generate"|"cancel"|"onFailure">} client
+   * @param {Pick<import("./worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
+   *   |"onFailure">} client
    * @param {string} manifestUrl
    * @param {Views} views
    */
@@ -54,8 +60,26 @@ export class Studio {
     }
   }
 
-  /** @param {Settings} settings checked @returns {Promise<void>} never rejected */
-  async make(settings) {
+  /**
+   * Says what a picture will need of the GPU's memory.
+   * @param {{ width: number, height: number, steps: number }} picture
+   * @returns {Promise<void>} never rejected
+   */
+  async plan(picture) {
+    const { form } = this.views;
+    const number = ++this.#plans;
+    const { memoryBudget } = form;
+    const asked = { manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget };
+    const needs = await this.client.plan(asked).catch(() => null);      // what is wrong is told when a picture is asked for
+    if (number === this.#plans) form.showMemory(needs);                  // else the size has changed since
+  }
+
+  /**
+   * @param {Settings} settings checked
+   * @param {boolean} [keepPrompt] what the text encoder makes of the prompt may be kept on this device
+   * @returns {Promise<void>} never rejected
+   */
+  async make(settings, keepPrompt = true) {
     if (this.#busy) return;
     const { form, frame, roll } = this.views;
     this.#setBusy(true);
@@ -68,16 +92,14 @@ export class Studio {
       await this.#start();
       const began = frame.elapsed;
       const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-      const { png } = await this.client.generate(settings, { onProgress });
+      const { memoryBudget } = form;
+      const { png } = await this.client.generate(settings, { onProgress, keepPrompt, memoryBudget });
       const url = this.views.pictureUrl(new Uint8Array(png));
       const exposure = { number, settings, url, seconds: frame.elapsed - began };
       roll.add(exposure);
       this.show(exposure, true);
     } catch (caught) {
-      const error = asKleinbildError(caught);
-      if (error.code !== "cancelled") frame.showFailure(error);
-      else if (this.#shown) this.show(this.#shown);
-      else frame.showIdle();
+      this.#showFailure(asKleinbildError(caught));
     } finally {
       this.#setBusy(false);
       if (!this.#ready) form.setMissingBytes(await this.#missingBytes());
@@ -86,6 +108,32 @@ export class Studio {
 
   cancel() {
     if (this.#busy) this.client.cancel();
+  }
+
+  /** Measures the kernels again; the picture that was shown comes back afterwards. @returns {Promise<void>} never rejected */
+  async tune() {
+    if (this.#busy || !this.#ready) return;
+    const { frame, roll } = this.views;
+    this.#setBusy(true);
+    frame.begin(roll.next);
+    frame.bringIntoView();
+    try {
+      this.#showInfo(await this.client.tune((progress) => frame.showProgress(progress, frame.elapsed)));
+      this.#showLast();
+    } catch (caught) {
+      this.#showFailure(asKleinbildError(caught));
+    } finally {
+      this.#setBusy(false);
+    }
+  }
+
+  /** Removes what was kept of prompts. @returns {Promise<void>} never rejected */
+  async forgetPrompts() {
+    try {
+      await this.client.forgetPrompts();
+    } catch (error) {
+      this.views.frame.showFailure(asKleinbildError(error));
+    }
   }
 
   /** @param {Exposure} exposure @param {boolean} [fresh] made just now */
@@ -100,16 +148,33 @@ export class Studio {
     return this.#shown;
   }
 
+  /** @param {import("../errors.js").KleinbildError} error a cancel is none for whoever asked for it */
+  #showFailure(error) {
+    if (error.code === "cancelled") this.#showLast();
+    else this.views.frame.showFailure(error);
+  }
+
+  #showLast() {
+    if (this.#shown) this.show(this.#shown);
+    else this.views.frame.showIdle();
+  }
+
   async #start() {
     if (this.#ready) return;
     this.views.keepStorage();
     const { frame } = this.views;
     const began = frame.elapsed;
     const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: "auto" }, onProgress);
+    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION }, onProgress);
     this.#ready = true;
     this.views.form.setMissingBytes(0);
+    this.#showInfo(info);
+  }
+
+  /** @param {import("../protocol.js").ReadyInfo} info */
+  #showInfo(info) {
     this.views.showDevice(info);
+    this.views.kernels.show(info.kernels);
   }
 
   async #missingBytes() {
@@ -126,5 +191,6 @@ export class Studio {
     this.#busy = busy;
     this.views.form.setBusy(busy);
     this.views.roll.setEnabled(!busy);
+    this.views.kernels.setEnabled(!busy);
   }
 }

@@ -25,6 +25,8 @@ export function stageTitle({ stage, step, steps }) {
   switch (stage) {
     case "download":
       return "Downloading the model";
+    case "tuning":
+      return "Measuring kernels on your GPU";
     case "loading":
       return "Loading the model onto the GPU";
     case "text_encoder":
@@ -41,15 +43,24 @@ export function stageTitle({ stage, step, steps }) {
  * @param {number} seconds since this work began
  * @returns {string} the numbers below the title
  */
-export function stageDetail({ stage, fraction, bytes = 0, totalBytes = 0 }, seconds) {
-  if (stage !== "download") return `${Math.floor(fraction * 100)} %`;
+export function stageDetail({ stage, step, steps, fraction, bytes = 0, totalBytes = 0, bytesPerSecond = 0 }, seconds) {
   const amount = `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`;
+  if (stage === "loading" && bytesPerSecond > 0) return `${amount}, ${formatBytes(bytesPerSecond)}/s`;
+  if (stage === "tuning") return `${step} of ${steps}, once on this device`;
+  if (stage !== "download") return `${Math.floor(fraction * 100)} %`;
   if (seconds < 3 || bytes === 0) return amount;
   const remaining = (seconds * (totalBytes - bytes)) / bytes;
   return `${amount}, ${remaining < 60 ? "less than a minute" : `about ${Math.ceil(remaining / 60)} min`} left`;
 }
 
-/** @param {ReadyInfo} info @returns {string} what the model runs on */
+/** @param {import("../protocol.js").MemoryNeeds} needs @returns {string} what a picture needs of the GPU's memory */
+export function memoryText({ least, whole, budget, refusal }) {
+  if (refusal) return refusal;
+  if (whole <= budget) return `Needs ${formatBytes(whole)} of GPU memory.`;
+  return `Needs ${formatBytes(least)} of GPU memory; with ${formatBytes(whole)} the model would stay there for the next picture.`;
+}
+
+/** @param {Omit<ReadyInfo, "kernels">} info @returns {string} what the model runs on */
 export function deviceText({ vendor, architecture, description, precision, fallback, persistent }) {
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "GPU";
   const parts = [`Runs on ${name} in ${precision === "f16" ? "16-bit" : "32-bit"} floating point.`];
@@ -57,4 +68,18 @@ export function deviceText({ vendor, architecture, description, precision, fallb
   else if (precision === "f32") parts.push("The GPU offers no 16-bit arithmetic, so a picture takes more time and memory.");
   if (!persistent) parts.push("The browser gives this page no storage: the model is downloaded again on every visit.");
   return parts.join(" ");
+}
+
+/** @param {ReadyInfo["kernels"]} kernels @returns {string} one line about what was measured */
+export function kernelsText({ kinds, seconds }) {
+  const timed = kinds.some(({ candidates }) => candidates.some(({ tflops }) => tflops > 0));
+  if (!timed) return "The kernels that every GPU runs serve here: nothing was measured.";
+  const candidates = kinds.reduce((sum, kind) => sum + kind.candidates.length, 0);
+  return `Chosen from ${candidates} kernels by measuring them on this GPU, in ${formatDuration(seconds)}.`;
+}
+
+/** @param {import("../protocol.js").KernelReport["candidates"][number]} candidate @returns {string} how fast and how exact it is, or why it is not used */
+export function candidateText({ tflops, error, dropped }) {
+  if (dropped !== "") return dropped;
+  return [tflops > 0 ? `${tflops.toPrecision(3)} TFLOP/s` : "not timed", `error ${error.toExponential(1)}`].join(", ");
 }

@@ -19,7 +19,7 @@ import { trustedScriptUrl } from "./trusted_types.js";
 
 /**
  * @typedef {object} Pending
- * @property {"inspected"|"ready"|"result"} answer
+ * @property {"inspected"|"planned"|"ready"|"result"|"forgotten"} answer
  * @property {number | null} job
  * @property {(message: any) => void} resolve
  * @property {(error: KleinbildError) => void} reject
@@ -50,6 +50,16 @@ export class WorkerClient {
   }
 
   /**
+   * @param {Omit<import("../protocol.js").PlanMessage, "type"|"job">} asked
+   * @returns {Promise<import("../protocol.js").MemoryNeeds>} what a picture will need; loads nothing
+   */
+  async plan(asked) {
+    const job = ++this.#jobs;
+    const { needs } = await this.#ask({ type: "plan", job, ...asked }, "planned", job);
+    return needs;
+  }
+
+  /**
    * Downloads what is missing and puts the model on the GPU.
    * @param {{ manifestUrl: string, precision: import("../protocol.js").Precision }} options
    * @param {(progress: Progress) => void} [onProgress]
@@ -63,20 +73,37 @@ export class WorkerClient {
 
   /**
    * @param {Settings} settings
-   * @param {{ onProgress?: (progress: Progress) => void, onTrace?: (name: string, trace: Trace) => void }} [options]
+   * @param {{ onProgress?: (progress: Progress) => void, onTrace?: (name: string, trace: Trace) => void, keepPrompt?: boolean,
+   *   memoryBudget?: number | null }} [options] keepPrompt: what the text encoder makes of the prompt may be kept on this device
+   *   (default: yes); memoryBudget: bytes of GPU memory (default: what the GPU's facts suggest)
    * @returns {Promise<Result>}
    */
-  async generate(settings, { onProgress, onTrace } = {}) {
+  async generate(settings, { onProgress, onTrace, keepPrompt = true, memoryBudget = null } = {}) {
     if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
     const job = ++this.#jobs;
     const trace = onTrace !== undefined;
-    return this.#ask({ type: "generate", job, settings, trace }, "result", job, onProgress, onTrace);
+    return this.#ask({ type: "generate", job, settings, trace, keepPrompt, memoryBudget }, "result", job, onProgress, onTrace);
+  }
+
+  /**
+   * Measures the kernels of a started model again.
+   * @param {(progress: Progress) => void} [onProgress]
+   * @returns {Promise<ReadyInfo>}
+   */
+  async tune(onProgress) {
+    if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
+    return (await this.#ask({ type: "tune" }, "ready", null, onProgress)).info;
+  }
+
+  /** Removes what was kept of prompts, in the worker's memory and on this device. @returns {Promise<void>} */
+  async forgetPrompts() {
+    await this.#ask({ type: "forget" }, "forgotten", null);
   }
 
   /** Cancels the start or the picture in hand; its promise rejects with "cancelled". */
   cancel() {
     for (const { answer, job } of this.#pending) {
-      if (answer !== "inspected") this.#worker?.postMessage(/** @type {ToWorker} */ ({ type: "cancel", job }));
+      if (answer === "ready" || answer === "result") this.#worker?.postMessage(/** @type {ToWorker} */ ({ type: "cancel", job }));
     }
   }
 

@@ -22,13 +22,15 @@ import { checkSettings } from "../protocol.js";
  * @typedef {object} Parts
  * @property {(manifestUrl: string) => Promise<Model>} openModel
  * @property {typeof import("./model.js").inspectModel} inspectModel
- * @property {typeof import("./model.js").loadModel} loadModel
+ * @property {(model: Model, options: import("./model.js").LoadOptions) => Promise<Runtime>} loadModel
+ * @property {typeof import("./memory.js").planMemory} planMemory
+ * @property {() => Promise<void>} forgetPrompts
  * @property {typeof import("../image/png.js").encodePng} encodePng
  * @property {(message: FromWorker, transfer: Transferable[]) => void} post
  */
 
 /** After these the GPU and the model on it are as good as before. */
-const HARMLESS = new Set(["cancelled", "bad-input"]);
+const HARMLESS = new Set(["cancelled", "bad-input", "too-large"]);
 
 export class Controller {
   /** @type {Promise<Model> | undefined} */
@@ -54,6 +56,11 @@ export class Controller {
           const info = await this.#parts.inspectModel(await this.#open(message.manifestUrl));
           this.#parts.post({ type: "inspected", info }, []);
         });
+      case "plan":
+        return this.#report(message.job, async () => {
+          const needs = await this.#parts.planMemory(await this.#open(message.manifestUrl), this.#runtime, message);
+          this.#parts.post({ type: "planned", job: message.job, needs }, []);
+        });
       case "start":
         return this.#exclusively(null, async (signal) => {
           this.#start = message;
@@ -63,19 +70,28 @@ export class Controller {
         });
       case "generate":
         return this.#exclusively(message.job, (signal) => this.#generate(message, signal));
+      case "tune":
+        return this.#exclusively(null, (signal) => this.#tune(signal));
+      case "forget":
+        return this.#report(null, async () => {
+          await this.#parts.forgetPrompts();
+          this.#parts.post({ type: "forgotten" }, []);
+        });
       case "cancel":
         if (this.#running?.job === message.job) this.#running.abort.abort();
     }
   }
 
   /** @param {GenerateMessage} message @param {AbortSignal} signal */
-  async #generate({ job, settings, trace }, signal) {
+  async #generate({ job, settings, trace, keepPrompt, memoryBudget = null }, signal) {
     checkSettings(settings);
     if (!this.#start) throw new KleinbildError("bad-input", "A picture was asked for before the model was started.");
     const { generator, info } = this.#runtime ?? (await this.#load(job, this.#start, signal));
     const { post } = this.#parts;
     const { width, height, rgba, seconds } = await generator.generate(settings, {
       signal,
+      keepPrompt,
+      memoryBudget,
       onProgress: (progress) => post({ type: "progress", job, ...progress }, []),
       ...(trace && {
         onTrace: (/** @type {string} */ name, /** @type {import("../pipeline/generator.js").TraceArray} */ array) => {
@@ -88,6 +104,16 @@ export class Controller {
     const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, info.model) });
     const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
     post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
+  }
+
+  /** @param {AbortSignal} signal */
+  async #tune(signal) {
+    if (!this.#runtime) throw new KleinbildError("bad-input", "The kernels can be measured again once the model was started.");
+    const onProgress = (/** @type {import("../protocol.js").Progress} */ progress) => {
+      this.#parts.post({ type: "progress", job: null, ...progress }, []);
+    };
+    const info = await this.#runtime.tune({ signal, onProgress });
+    this.#parts.post({ type: "ready", info }, []);
   }
 
   /** @param {string} manifestUrl A failure is not remembered: the next call tries again. */

@@ -6,13 +6,23 @@
 import { asKleinbildError } from "../errors.js";
 import { encodePng } from "../image/png.js";
 import { Controller } from "./controller.js";
-import { inspectModel, loadModel, openModel } from "./model.js";
+import { planMemory } from "./memory.js";
+import { inspectModel, loadModel, openModel, openPrompts } from "./model.js";
 
 const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
 /** @param {import("../protocol.js").FromWorker} message @param {Transferable[]} transfer */
 const post = (message, transfer) => scope.postMessage(message, transfer);
-const controller = new Controller({ openModel, inspectModel, loadModel, encodePng, post });
+const prompts = openPrompts();
+const controller = new Controller({
+  openModel,
+  inspectModel,
+  planMemory,
+  loadModel: async (model, options) => loadModel(model, await prompts, options),
+  forgetPrompts: async () => (await prompts).clear(),
+  encodePng,
+  post,
+});
 
 scope.addEventListener("message", (event) => void controller.handle(event.data));
 scope.addEventListener("unhandledrejection", (event) => {

@@ -8,12 +8,24 @@ import { createEngine } from "../engine/engine.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { parseManifest, requiredFiles } from "../manifest.js";
 import { Generator } from "../pipeline/generator.js";
+import { PromptCache } from "../pipeline/prompt_cache.js";
+import { BlobCache } from "../storage/blob_cache.js";
+import { openOpfs } from "../storage/opfs.js";
 import { ShardStore } from "../storage/shard_store.js";
+import { browserVersion, chooseKernels } from "./kernel_tuning.js";
+import { TuningCache } from "./tuning_cache.js";
 
 /** A manifest of the real model is a few hundred KiB; more than this is no manifest. */
 const MAX_MANIFEST_CHARACTERS = 32 * 1024 * 1024;
 /** Share of the start's progress bar that the download takes, when there is one. */
 const DOWNLOAD_SHARE = 0.95;
+/** Share of what is left of it that measuring kernels takes, when there is no report of that yet. */
+const TUNING_SHARE = 0.9;
+/** What was kept of prompts, beside the weights. At the real model's 15.7 MB a prompt: sixteen. */
+const PROMPT_DIRECTORY = ["kleinbild", "prompts"];
+const PROMPT_BYTES = 256 * 2 ** 20;
+/** This build of the page, by the folder it comes from: results of other code may differ in their last bits. */
+const BUILD = new URL("..", import.meta.url).pathname;
 
 /**
  * @typedef {object} Model
@@ -25,8 +37,28 @@ const DOWNLOAD_SHARE = 0.95;
  * @typedef {object} Runtime a model on the GPU
  * @property {import("../protocol.js").ReadyInfo} info
  * @property {Pick<Generator, "generate">} generator
+ * @property {Pick<import("../engine/engine.js").Engine, "info"|"tuning">} engine
+ * @property {(options: Pick<LoadOptions, "signal"|"onProgress">) => Promise<import("../protocol.js").ReadyInfo>} tune measures the
+ *   kernels again
  * @property {() => void} destroy gives the GPU's memory back
  */
+
+/**
+ * @typedef {object} LoadOptions
+ * @property {import("../protocol.js").Precision} precision
+ * @property {AbortSignal} signal
+ * @property {(progress: import("../protocol.js").Progress) => void} onProgress
+ * @property {(error: KleinbildError) => void} onLost
+ */
+
+/** @returns {Promise<PromptCache>} on this device, or in memory only where the browser gives a page no storage; never rejects */
+export async function openPrompts() {
+  try {
+    return new PromptCache(await BlobCache.open(await openOpfs(PROMPT_DIRECTORY), PROMPT_BYTES));
+  } catch {
+    return new PromptCache(undefined);
+  }
+}
 
 /** @param {string} manifestUrl @returns {Promise<Model>} */
 export async function openModel(manifestUrl) {
@@ -51,14 +83,11 @@ export async function inspectModel({ manifest, store }) {
 
 /**
  * @param {Model} model
- * @param {object} options
- * @param {import("../protocol.js").Precision} options.precision
- * @param {AbortSignal} options.signal
- * @param {(progress: import("../protocol.js").Progress) => void} options.onProgress
- * @param {(error: KleinbildError) => void} options.onLost
+ * @param {PromptCache} prompts
+ * @param {LoadOptions} options
  * @returns {Promise<Runtime>}
  */
-export async function loadModel({ manifest, store }, { precision, signal, onProgress, onLost }) {
+export async function loadModel({ manifest, store }, prompts, { precision, signal, onProgress, onLost }) {
   // A GPU that cannot run this is told before gigabytes are downloaded for it.
   const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
   try {
@@ -71,17 +100,41 @@ export async function loadModel({ manifest, store }, { precision, signal, onProg
       },
     });
     throwIfCancelled(signal);
+    const measurements = await TuningCache.open();
+    const platform = { build: BUILD, browser: await browserVersion(navigator) };
+    const begin = fraction;
+    const kernels = await chooseKernels(engine, manifest, measurements, {
+      platform, signal,
+      onProgress(step, steps) {
+        fraction = begin + TUNING_SHARE * (1 - begin) * (step / steps);
+        onProgress({ stage: "tuning", step, steps, fraction });
+      },
+    });
+    throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 0, steps: 1, fraction });
+    store.openAhead(manifest.shards);
     const vocabulary = /** @type {any} */ (await store.readJson(manifest.tokenizer));
     const readShard = store.read.bind(store);
-    const generator = await Generator.load({ engine, manifest, vocabulary, readShard });
+    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, prompts, platform });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });
     const { vendor, architecture, description, precision: used, fallback, limits } = engine.info;
     const { id: model, revision } = manifest;
     const { persistent } = store;
-    const info = { precision: used, fallback, vendor, architecture, description, limits, model, revision, persistent };
-    return { info, generator, destroy: () => engine.destroy() };
+    const info = { precision: used, fallback, vendor, architecture, description, limits, model, revision, persistent, kernels };
+    return {
+      info,
+      generator,
+      engine,
+      tune: async ({ signal: stop, onProgress: report }) => {
+        const again = await chooseKernels(engine, manifest, measurements, {
+          platform, again: true, signal: stop,
+          onProgress: (step, steps) => report({ stage: "tuning", step, steps, fraction: step / steps }),
+        });
+        return { ...info, kernels: again };
+      },
+      destroy: () => engine.destroy(),
+    };
   } catch (error) {
     engine.destroy();
     throw error;

@@ -144,6 +144,30 @@ def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, 
         assert page.input_value("#seed") != "18446744073709551615"
 
 
+def test_what_a_size_needs_of_the_memory_is_told_before_any_download(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        page = one.open()
+        needs = page.locator("#memory-needs")
+        expect(needs).to_have_text(re.compile(r"^Needs [0-9.]+ MB of GPU memory\.$"))
+        small = needs.text_content() or ""
+        page.click("[data-format='1024x1024']")
+        expect(needs).not_to_have_text(small)
+        page.fill("#memory", "0.1")
+        expect(page.locator("#memory-message")).to_have_text("A number of GB from 0.5 to 1024, or nothing.")
+        page.fill("#memory", "0.5")
+        expect(page.locator("#memory-message")).to_be_hidden()
+        page.fill("#width", "2048")
+        page.fill("#height", "2048")
+        expect(needs).to_contain_text("the budget is 0.50 GB. The largest picture of this shape that fits")
+        expect(needs).to_have_class(re.compile("field__message--error"))
+        page.fill("#memory", "")
+        expect(needs).to_have_text(re.compile(r"^Needs [0-9.]+ GB of GPU memory"))
+        page.reload()
+        one.settle()
+        assert [page.input_value(f"#{name}") for name in ("width", "memory")] == ["2048", ""]
+        assert one.weight_paths == []
+
+
 def test_the_site_is_installable(browser: Browser, url: str) -> None:
     with visit(browser, url) as one:
         page = one.open()

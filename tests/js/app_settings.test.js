@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { diceSeed, readSettings, recallSettings, rememberSettings } from "../../src_js/app/settings.js";
+import { diceSeed, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "../../src_js/app/settings.js";
 
-const VALUES = { prompt: " a fox ", width: "512", height: "256", seed: "18446744073709551615", steps: "4", newSeed: false };
+const VALUES = { prompt: " a fox ", width: "512", height: "256", seed: "18446744073709551615", steps: "4", newSeed: false, keepPrompts: true };
 
 class FakeStorage {
   /** @type {Map<string, string>} */
@@ -19,6 +19,15 @@ test("good values become settings", () => {
   assert.deepEqual(readSettings(VALUES), {
     settings: { prompt: "a fox", width: 512, height: 256, seed: 2n ** 64n - 1n, steps: 4, latents: null }, errors: {}, notices: {},
   });
+});
+
+test("a memory budget is a number of GB, or nothing", () => {
+  assert.deepEqual([" ", "8.25", "0.5"].map((text) => readMemoryBudget(text)),
+    [{ bytes: null, error: "" }, { bytes: 8.25e9, error: "" }, { bytes: 5e8, error: "" }]);
+  for (const wrong of ["0", "-3", "1025", "eight", "1e99", "NaN", "Infinity"]) {
+    const { bytes, error } = readMemoryBudget(wrong);
+    assert.deepEqual([bytes, error !== ""], [null, true], wrong);
+  }
 });
 
 test("sides are floored to multiples of 16 and the page says so", () => {
@@ -56,6 +65,15 @@ test("settings survive a visit, and strange storage does no harm", () => {
   const forbidden = { getItem() { throw new Error("SecurityError"); }, setItem() { throw new Error("SecurityError"); } };
   assert.deepEqual(recallSettings(forbidden), {});
   rememberSettings(forbidden, VALUES);
+});
+
+test("a prompt that is not to be kept is not", () => {
+  const storage = new FakeStorage();
+  rememberSettings(storage, VALUES);
+  rememberSettings(storage, { ...VALUES, prompt: "a secret", keepPrompts: false });
+  assert.ok(![...storage.items.values()].some((text) => text.includes("secret") || text.includes("fox")));
+  const { prompt, ...others } = VALUES;
+  assert.deepEqual(recallSettings(storage), { ...others, keepPrompts: false });
 });
 
 test("the dice stay within 32 bits and do not repeat themselves", () => {

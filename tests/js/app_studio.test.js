@@ -11,8 +11,8 @@ function setUp() {
   /** @type {string[]} */
   const log = [];
   const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
-  /** @type {{ start: Error[], generate: Error[], missing: number[] }} */
-  const plan = { start: [], generate: [], missing: [] };
+  /** @type {{ start: Error[], generate: Error[], tune: Error[], forget: Error[], missing: number[], planning: Promise<void>[] }} */
+  const plan = { planning: [], start: [], generate: [], tune: [], forget: [], missing: [] };
   const throwNext = (/** @type {Error[]} */ errors) => {
     const error = errors.shift();
     if (error) throw error;
@@ -20,26 +20,42 @@ function setUp() {
   const client = {
     onFailure: /** @type {any} */ (undefined),
     inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
+    async plan(/** @type {{ picture: { width: number } }} */ { picture }) {
+      log.push(`plan ${picture.width}`);
+      await plan.planning.shift();
+      return { least: picture.width, whole: 2, budget: 3, refusal: "" };
+    },
     async start() {
       log.push("start");
       throwNext(plan.start);
       return INFO;
     },
-    async generate() {
-      log.push("generate");
+    async generate(/** @type {unknown} */ _, /** @type {{ keepPrompt?: boolean }} */ { keepPrompt } = {}) {
+      log.push(keepPrompt ? "generate" : "generate and forget");
       throwNext(plan.generate);
       return /** @type {any} */ ({ png: new ArrayBuffer(3) });
+    },
+    async tune() {
+      log.push("tune");
+      throwNext(plan.tune);
+      return INFO;
+    },
+    async forgetPrompts() {
+      log.push("forget");
+      throwNext(plan.forget);
     },
     cancel: () => void log.push("client.cancel"),
   };
   const studio = new Studio(client, "/models/x.json", {
-    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissingBytes: (bytes) => void log.push(`missing ${bytes}`), showDefaults: note("defaults") },
+    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissingBytes: (bytes) => void log.push(`missing ${bytes}`), showDefaults: note("defaults"),
+      showMemory: (needs) => void log.push(`memory ${needs?.least}`), memoryBudget: 5e9 },
     frame: {
       begin: note("begin"), showProgress: note("progress"), showPicture: note("picture"), showFailure: note("failure"),
       showIdle: note("idle"), setShape() {}, bringIntoView() {}, elapsed: 0,
     },
     roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
     showDevice: note("device"),
+    kernels: { show: note("kernels"), setEnabled() {} },
     pictureUrl: () => "blob:1",
     keepStorage: note("persist"),
   });
@@ -56,7 +72,7 @@ test("nothing is downloaded before the first picture; the bytes are told", async
 test("the first picture starts the model, the second does not", async () => {
   const { studio, log } = setUp();
   await studio.make(SETTINGS);
-  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0", "device", "generate", "add", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0", "device", "kernels", "generate", "add", "picture", "busy false"]);
   log.length = 0;
   await studio.make(SETTINGS);
   assert.deepEqual(log, ["busy true", "begin", "generate", "add", "picture", "busy false"]);
@@ -96,6 +112,22 @@ test("one picture at a time, and cancel only while one is made", async () => {
   assert.equal(log.filter((entry) => entry === "client.cancel").length, 1);
 });
 
+test("what the latest size needs is shown, whatever the order of the answers, and failures are not", async () => {
+  const { studio, client, plan, log } = setUp();
+  /** @type {() => void} */
+  let answer = () => {};
+  plan.planning.push(new Promise((resolve) => (answer = resolve)));
+  const first = studio.plan({ width: 16, height: 16, steps: 1 });
+  await studio.plan({ width: 32, height: 16, steps: 1 });
+  answer();
+  await first;
+  assert.deepEqual(log, ["plan 16", "plan 32", "memory 32"]);
+  log.length = 0;
+  client.plan = () => Promise.reject(new KleinbildError("no-adapter", ""));
+  await studio.plan({ width: 16, height: 16, steps: 1 });
+  assert.deepEqual(log, ["memory undefined"]);
+});
+
 test("any exception is told, and a device lost while idle too", async () => {
   const { studio, client, plan, log } = setUp();
   plan.generate.push(new TypeError("x"));
@@ -103,4 +135,32 @@ test("any exception is told, and a device lost while idle too", async () => {
   assert.ok(log.includes("failure internal"));
   client.onFailure(new KleinbildError("device-lost", "gone"));
   assert.equal(log.at(-1), "failure device-lost");
+});
+
+test("a prompt that is not to be kept is made without a trace; forgetting is passed on, and its failure told", async () => {
+  const { studio, plan, log } = setUp();
+  await studio.make(SETTINGS, false);
+  assert.ok(log.includes("generate and forget") && !log.includes("generate"));
+  await studio.forgetPrompts();
+  assert.equal(log.at(-1), "forget");
+  plan.forget.push(new KleinbildError("internal", "locked"));
+  await studio.forgetPrompts();
+  assert.equal(log.at(-1), "failure internal");
+});
+
+test("kernels are measured again only when a model is there, and the last picture comes back", async () => {
+  const { studio, plan, log } = setUp();
+  await studio.tune();
+  assert.deepEqual(log, [], "nothing is started for it");
+  await studio.make(SETTINGS);
+  log.length = 0;
+  await studio.tune();
+  assert.deepEqual(log, ["busy true", "begin", "tune", "device", "kernels", "picture", "busy false"]);
+  log.length = 0;
+  plan.tune.push(new KleinbildError("cancelled", "no"), new KleinbildError("device-lost", "gone"));
+  await studio.tune();
+  assert.deepEqual(log, ["busy true", "begin", "tune", "picture", "busy false"]);
+  log.length = 0;
+  await studio.tune();
+  assert.deepEqual(log, ["busy true", "begin", "tune", "failure device-lost", "busy false"]);
 });

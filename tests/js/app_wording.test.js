@@ -2,16 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adviceFor, platformOf } from "../../src_js/app/advice.js";
 import { checkScriptUrl } from "../../src_js/app/trusted_types.js";
-import { deviceText, formatBytes, formatDuration, stageDetail, stageTitle } from "../../src_js/app/wording.js";
+import { candidateText, deviceText, formatBytes, formatDuration, kernelsText, memoryText, stageDetail, stageTitle } from "../../src_js/app/wording.js";
 
 /** @type {import("../../src_js/errors.js").ErrorCode[]} */
 const CODES = ["no-webgpu", "no-adapter", "out-of-memory", "device-lost", "bad-manifest", "bad-shard", "download-failed",
-  "storage-full", "cancelled", "bad-input", "internal"];
+  "storage-full", "too-large", "cancelled", "bad-input", "internal"];
 
 test("bytes and seconds", () => {
   assert.deepEqual([0, 999, 1000, 25600, 5225022190, 2e13].map(formatBytes),
     ["0 bytes", "999 bytes", "1.0 kB", "25.6 kB", "5.2 GB", "20000 GB"]);
   assert.deepEqual([0.04, 3.45, 59.94, 60, 125.2].map(formatDuration), ["0.0 s", "3.5 s", "59.9 s", "1:00 min", "2:05 min"]);
+});
+
+test("memory: what a picture needs, what would keep the model there, or why it is refused", () => {
+  const needs = { least: 2.63e9, whole: 4.47e9, budget: 8.25e9, refusal: "" };
+  assert.equal(memoryText(needs), "Needs 4.5 GB of GPU memory.");
+  assert.match(memoryText({ ...needs, budget: 3e9 }), /^Needs 2\.6 GB of GPU memory; with 4\.5 GB/);
+  assert.equal(memoryText({ ...needs, refusal: "too much" }), "too much");
 });
 
 test("every stage has a title; steps are counted from one and end at the last", () => {
@@ -24,6 +31,8 @@ test("a download says how much is left, and how long once that can be known", ()
   assert.equal(stageDetail(progress, 1), "1.0 GB of 4.0 GB");
   assert.equal(stageDetail(progress, 60), "1.0 GB of 4.0 GB, about 3 min left");
   assert.equal(stageDetail(progress, 10), "1.0 GB of 4.0 GB, less than a minute left");
+  assert.equal(stageDetail({ ...progress, stage: "loading", bytesPerSecond: 1.63e9 }, 1), "1.0 GB of 4.0 GB, 1.6 GB/s");
+  assert.equal(stageDetail({ stage: "loading", step: 0, steps: 1, fraction: 0.95 }, 1), "95 %");
   assert.equal(stageDetail({ stage: "transformer", step: 1, steps: 4, fraction: 0.349 }, 9), "34 %");
 });
 
@@ -34,6 +43,19 @@ test("the device line tells of software adapters, 32 bits and missing storage", 
   assert.match(deviceText({ ...info, precision: "f32" }), /no 16-bit arithmetic/);
   assert.match(deviceText({ ...info, fallback: true }), /software adapter/);
   assert.match(deviceText({ ...info, persistent: false }), /downloaded again/);
+});
+
+test("measuring kernels has words of its own", () => {
+  assert.equal(stageDetail({ stage: "tuning", step: 3, steps: 40, fraction: 0.1 }, 9), "3 of 40, once on this device");
+  assert.match(stageTitle({ stage: "tuning", step: 3, steps: 40, fraction: 0.1 }), /^Measuring kernels/);
+  const right = { name: "a", family: /** @type {const} */ ("plain"), tflops: 41.234, error: 2.34e-4, dropped: "" };
+  const wrong = { ...right, tflops: 0, dropped: "computes wrong" };
+  assert.equal(candidateText(right), "41.2 TFLOP/s, error 2.3e-4");
+  assert.equal(candidateText({ ...right, tflops: 0 }), "not timed, error 2.3e-4");
+  assert.equal(candidateText(wrong), "computes wrong");
+  const kind = { kind: "linear", chosen: "a", problem: "", candidates: [right, wrong] };
+  assert.equal(kernelsText({ kinds: [kind, kind], faults: [], seconds: 6.04 }), "Chosen from 4 kernels by measuring them on this GPU, in 6.0 s.");
+  assert.match(kernelsText({ kinds: [{ ...kind, candidates: [wrong] }], faults: [], seconds: 1 }), /nothing was measured/);
 });
 
 test("every code has words of its own on every platform", () => {

@@ -70,6 +70,21 @@ test("generate numbers its jobs and asks for a trace only when somebody listens"
   assert.deepEqual(traces, [["sigmas", [5]]]);
 });
 
+test("a prompt may be kept unless told otherwise; forgetting waits for its answer and is not cancelled", async () => {
+  const client = new WorkerClient(WORKER_URL);
+  void client.generate(SETTINGS);
+  void client.generate(SETTINGS, { keepPrompt: false });
+  assert.deepEqual(worker().received.map(({ keepPrompt }) => keepPrompt), [true, false]);
+  let forgotten = false;
+  const forgetting = client.forgetPrompts().then(() => (forgotten = true));
+  client.cancel();
+  assert.deepEqual(worker().received.slice(2), [{ type: "forget" }, { type: "cancel", job: 1 }, { type: "cancel", job: 2 }]);
+  await Promise.resolve();
+  assert.equal(forgotten, false);
+  worker().say({ type: "forgotten" });
+  assert.equal(await forgetting, true);
+});
+
 test("an error rejects the call it belongs to with its code", async () => {
   const client = new WorkerClient(WORKER_URL);
   const making = client.generate(SETTINGS);

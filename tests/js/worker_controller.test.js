@@ -9,17 +9,21 @@ const START = { type: "start", manifestUrl: "/models/x.json", precision: "auto" 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 /** @param {number} job @returns {import("../../src_js/protocol.js").GenerateMessage} */
-const generate = (job, settings = SETTINGS, trace = false) => ({ type: "generate", job, settings, trace });
+const generate = (job, settings = SETTINGS, trace = false, keepPrompt = true) => ({ type: "generate", job, settings, trace, keepPrompt });
 
 /** A controller whose model is a fake; `plan` scripts what goes wrong. */
 function setUp() {
   /** @type {any[]} */
   const posted = [];
-  /** @type {{ loads: number, destroyed: number, openFailures: Error[], failures: Error[], lose: ((error: KleinbildError) => void) | undefined }} */
-  const plan = { loads: 0, destroyed: 0, openFailures: [], failures: [], lose: undefined };
+  /**
+   * @type {{ loads: number, destroyed: number, forgotten: number, kept: boolean[], openFailures: Error[], failures: Error[],
+   *   lose: ((error: KleinbildError) => void) | undefined }}
+   */
+  const plan = { loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
   const shared = new Float32Array([1, 2, 3, 4]);
   const generator = {
-    async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace }) {
+    async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace, keepPrompt }) {
+      plan.kept.push(keepPrompt);
       for (let step = 0; step < settings.steps; step++) {
         await tick();
         throwIfCancelled(signal);
@@ -45,8 +49,23 @@ function setUp() {
       onProgress({ stage: "download", step: 0, steps: 1, fraction: 0.5 });
       await tick();
       throwIfCancelled(signal);
-      return { generator, info: { model: "tiny" }, destroy: () => (plan.destroyed += 1) };
+      return {
+        generator, info: { model: "tiny" }, destroy: () => (plan.destroyed += 1),
+        async tune(/** @type {any} */ { signal: stop, onProgress: report }) {
+          report({ stage: "tuning", step: 0, steps: 2, fraction: 0 });
+          await tick();
+          throwIfCancelled(stop);
+          const failure = plan.failures.shift();
+          if (failure) throw failure;
+          return { model: "tiny", kernels: "measured" };
+        },
+      };
     },
+    planMemory: async (/** @type {any} */ _, /** @type {any} */ runtime, /** @type {any} */ { picture }) => {
+      if (picture.width > 1000) throw new KleinbildError("no-adapter", "");
+      return { least: picture.width, loaded: runtime !== undefined };
+    },
+    forgetPrompts: async () => void (plan.forgotten += 1),
     encodePng: async (/** @type {any} */ { text }) => new TextEncoder().encode(JSON.stringify(text)).subarray(1),
   }));
   return { controller, posted, plan, shared };
@@ -57,6 +76,23 @@ test("inspect answers without loading anything", async () => {
   await controller.handle({ type: "inspect", manifestUrl: "/models/x.json" });
   assert.deepEqual(posted, [{ type: "inspected", info: { totalBytes: 10, missingBytes: 4 }, transferred: 0 }]);
   assert.equal(plan.loads, 0);
+});
+
+test("what a picture needs is told before and after the start, and beside a picture", async () => {
+  const { controller, posted, plan } = setUp();
+  const ask = (/** @type {number} */ job, width = 32) => controller.handle({
+    type: "plan", job, manifestUrl: "/models/x.json", precision: "auto", picture: { width, height: 16, steps: 1 }, memoryBudget: null,
+  });
+  await ask(1);
+  assert.equal(plan.loads, 0);
+  await controller.handle(START);
+  const picture = controller.handle(generate(2));
+  await ask(3);
+  await ask(4, 2000);
+  await picture;
+  const answers = posted.filter(({ type }) => type === "planned" || type === "error" || type === "result");
+  assert.deepEqual(answers.map(({ type, job, needs, code }) => [type, job, needs?.loaded ?? code]),
+    [["planned", 1, false], ["planned", 3, true], ["error", 4, "no-adapter"], ["result", 2, undefined]]);
 });
 
 test("start, then a picture with progress, a trace and a result", async () => {
@@ -75,6 +111,17 @@ test("start, then a picture with progress, a trace and a result", async () => {
   const text = new TextDecoder().decode(result.png);
   assert.ok(text.startsWith('"Software"'), text);
   assert.equal(result.transferred, 1);
+});
+
+test("what may be kept of a prompt is passed on, and forgetting is answered, also while a picture is made", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  await controller.handle(generate(1));
+  const making = controller.handle(generate(2, SETTINGS, false, false));
+  await controller.handle({ type: "forget" });
+  assert.deepEqual([posted.at(-1).type, plan.forgotten], ["forgotten", 1]);
+  await making;
+  assert.deepEqual([plan.kept, posted.at(-1).type], [[true, false], "result"]);
 });
 
 test("a picture before the start, and bad settings, are refused", async () => {
@@ -113,6 +160,24 @@ test("cancel with no job ends the start", async () => {
   await controller.handle({ type: "cancel", job: null });
   await starting;
   assert.deepEqual([posted.at(-1).job, posted.at(-1).code], [null, "cancelled"]);
+});
+
+test("kernels are measured again on the model that is there; a cancel keeps it, a lost device does not", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle({ type: "tune" });
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code], [null, "bad-input"]);
+  await controller.handle(START);
+  posted.length = 0;
+  await controller.handle({ type: "tune" });
+  assert.deepEqual(posted.map(({ type, job, stage }) => [type, job, stage]), [["progress", null, "tuning"], ["ready", undefined, undefined]]);
+  assert.equal(posted[1].info.kernels, "measured");
+  const tuning = controller.handle({ type: "tune" });
+  await controller.handle({ type: "cancel", job: null });
+  await tuning;
+  assert.deepEqual([posted.at(-1).code, plan.loads, plan.destroyed], ["cancelled", 1, 0]);
+  plan.failures.push(new KleinbildError("device-lost", "gone"));
+  await controller.handle({ type: "tune" });
+  assert.deepEqual([posted.at(-1).code, plan.destroyed], ["device-lost", 1]);
 });
 
 test("after a failure the next picture starts on a fresh device", async () => {

@@ -37,11 +37,12 @@ def _small_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Lets `site` render three short templates instead of the page, which other tests look at."""
+    """Lets `site` render four short templates instead of the page, which other tests look at."""
     templates, scripts = folder / "templates", folder / "scripts"
     templates.mkdir()
     scripts.mkdir()
     (templates / "index.html.j2").write_text("{{ manifest_path }} {{ build }}\n")
+    (templates / "bench.html.j2").write_text("{{ build }}\n")
     (templates / "sw.js.j2").write_text("{{ files | tojson }}\n")
     (templates / "app.webmanifest.j2").write_text("{}\n")
     (scripts / "main.js").write_text("main\n")

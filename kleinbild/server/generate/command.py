@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
-from kleinbild.errors import KleinbildError
 from kleinbild.server.app import create_app, nothing_here
-from kleinbild.server.generate.browser import Browser, running_browser
+from kleinbild.server.generate.browser import running_browser
 from kleinbild.server.generate.chromium import ORIGIN, browser_arguments, find_chromium, has_gpu
 from kleinbild.server.generate.files import check_writable, write_whole
+from kleinbild.server.generate.options import GenerateOptions
 from kleinbild.server.generate.profile import cache_folder, locked_profile
 from kleinbild.server.generate.progress import Progress
-from kleinbild.server.generate.request import GenerateOptions, make_job
-from kleinbild.server.generate.session import Picture, Session
+from kleinbild.server.generate.request import make_job
+from kleinbild.server.generate.session import Session
+from kleinbild.server.generate.signals import stop_on_signals
 from kleinbild.server.generate.trace import TensorFacts, expected_tensors, open_dump, write_tensor
 from kleinbild.server.listen import bind, running
 from kleinbild.server.site import Site
 
-CONNECT_SECONDS = 60.0
-
 
 async def generate(site: Site, options: GenerateOptions) -> None:
     """Make the picture that `options` describe. Raises KleinbildError; no browser outlives the call."""
-    _stop_on_signals()
+    stop_on_signals()
     progress = Progress(sys.stderr)
     try:
         job = make_job(options, site.model, lambda text: progress.note(f"note: {text}"))
@@ -52,39 +49,11 @@ async def generate(site: Site, options: GenerateOptions) -> None:
         url = f"{ORIGIN}/#headless={session.token}"
         arguments = partial(browser_arguments, port=sockets[0].getsockname()[1], url=url, software=software)
         async with (
-            running(create_app(site, ORIGIN, routes), sockets, options.verbose),
+            running(create_app(site.root, ORIGIN, routes), sockets, options.verbose),
             locked_profile(cache_folder(os.environ), progress.note) as profile,
             running_browser(executable, arguments(profile.path), profile) as browser,
         ):
-            picture = await _outcome(session, browser)
+            picture = await session.result(browser)
         await asyncio.to_thread(write_whole, options.output, picture.png)
     finally:
         progress.close()
-
-
-async def _outcome(session: Session, browser: Browser) -> Picture:
-    """The session's picture. Raises KleinbildError when the browser ends or the page does not come."""
-    connected = asyncio.create_task(session.connected.wait())
-    ended = asyncio.create_task(browser.process.wait())
-    try:
-        await asyncio.wait({connected, ended}, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done() and not connected.done():
-            raise KleinbildError(
-                f"the page did not start within {CONNECT_SECONDS:.0f} seconds{browser.last_words()}"
-            )
-        either: set[asyncio.Future[Any]] = {session.picture, ended}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not session.picture.done():
-            raise KleinbildError(f"the browser ended with status {ended.result()}{browser.last_words()}")
-        return session.picture.result()
-    finally:
-        connected.cancel()
-        ended.cancel()
-
-
-def _stop_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end the command as Ctrl-C does: by cancelling it, with all cleanup."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kleinbild.errors import KleinbildError
+from kleinbild.server.generate.options import GenerateOptions
 from kleinbild.server.site import ModelShape
 
 SIZE_STEP = 16  # pixels of one latent row or column
 MIN_SIZE, MAX_SIZE = 16, 2048
 MIN_STEPS, MAX_STEPS = 1, 100
 MAX_SEED = (1 << 64) - 1
-DEFAULT_SEED = 123
+MIN_MEMORY_GB, MAX_MEMORY_GB = 0.5, 1024.0
 MAX_PROMPT_CHARS = 100_000
 MAX_NPY_HEADER_BYTES = 10_000
 
@@ -28,25 +29,11 @@ Latents = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class GenerateOptions:
-    """The command line as given; None stands for "not given"."""
-
-    prompt: str
-    output: Path
-    width: int | None
-    height: int | None
-    seed: int
-    steps: int | None
-    latents: Path | None
-    precision: str
-    adapter: str
-    dump: Path | None
-    verbose: bool
-
-
-@dataclass(frozen=True)
 class Job:
-    """One picture to make. Sizes are multiples of 16; latents is [C, height/16, width/16] or None."""
+    """One picture to make. Sizes are multiples of 16; latents is [C, height/16, width/16] or None.
+
+    memory_budget is in bytes of GPU memory; None leaves it to the page.
+    """
 
     prompt: str
     width: int
@@ -55,6 +42,7 @@ class Job:
     steps: int
     precision: str
     latents: Latents | None
+    memory_budget: int | None
     trace: bool
 
     @property
@@ -78,6 +66,9 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         raise KleinbildError("--prompt: not valid UTF-8; check the terminal's encoding") from None
     if len(options.prompt) > MAX_PROMPT_CHARS:
         raise KleinbildError(f"--prompt: {len(options.prompt)} characters; at most {MAX_PROMPT_CHARS}")
+    budget = options.memory_budget
+    if budget is not None and not MIN_MEMORY_GB <= budget <= MAX_MEMORY_GB:
+        raise KleinbildError(f"--memory-budget {budget:g}: must be {MIN_MEMORY_GB:g} to {MAX_MEMORY_GB:g} GB")
     latents = None
     if options.latents is not None:
         latents = read_latents(
@@ -91,6 +82,7 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         steps=steps,
         precision=options.precision,
         latents=latents,
+        memory_budget=None if budget is None else int(budget * 1e9),
         trace=options.dump is not None,
     )
 

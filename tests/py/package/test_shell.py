@@ -38,6 +38,7 @@ MANIFEST = Manifest(
 SHELL = {
     "site/index.html.j2": "{{ model.name }}|{{ model.id }}|{{ model.weights }}|{{ base }}|{{ version }}\n"
     '<script type="application/json">{{ {"manifest": manifest_path, "build": build} | tojson }}</script>\n',
+    "site/bench.html.j2": "{{ base }} {{ build }}\n",
     "site/sw.js.j2": "const FILES = {{ files | tojson }};\n",
     "site/app.webmanifest.j2": '{"name": "Kleinbild"}\n',
     "site/css/page.css": "body {}",
@@ -68,6 +69,7 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
     build = write(source, root)
     assert {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()} == {
         "index.html",
+        "bench.html",
         "sw.js",
         "app.webmanifest",
         "icons/icon.svg",
@@ -88,6 +90,7 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
     assert json.loads(listed) == [
         "/",
         "/app.webmanifest",
+        "/bench.html",
         "/icons/icon.svg",
         "/models/m-q4-0.json",
         f"/v/{build}/css/page.css",

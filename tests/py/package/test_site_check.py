@@ -17,17 +17,18 @@ from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.package.model import package_model
 from kleinbild.package.output import staged_folder
 from kleinbild.package.report import Report, size_text
+from kleinbild.package.shell import TEMPLATES
 from kleinbild.package.site_check import check_site
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site whose shell is three words; nothing here looks into the shell."""
+    """A site whose shell is four words; nothing here looks into the shell."""
     folder = tmp_path_factory.mktemp("site_check")
     write_tiny_checkpoint(folder / "checkpoint")
     with staged_folder(folder / "dist") as root:
         package_model(model_double(folder / "checkpoint"), root, previous=None, log=lambda _: None)
-        for name in ("index.html", "sw.js", "app.webmanifest"):
+        for name in TEMPLATES:
             (root / name).write_text("x")
     return folder / "dist"
 

@@ -37,7 +37,8 @@ class StandIn {
     await fetch("/w/SHARD.bin");
     return { vendor: "stand-in", architecture: "", description: "", precision };
   }
-  async generate(s, { onProgress, onTrace }) {
+  async generate(s, { onProgress, onTrace, memoryBudget }) {
+    if (s.prompt === "budget") throw new KleinbildError("too-large", `the budget is ${memoryBudget}`);
     if (s.prompt === "no gpu") throw new KleinbildError("no-adapter", "requestAdapter gave null");
     if (s.prompt === "bad type") throw new TypeError("line one\\nline two");
     if (s.prompt === "fault") {
@@ -117,7 +118,7 @@ def write_fake_site(root: Path) -> Path:
     (root / "v" / BUILD / "css" / "app.css").write_text("body{}")
     (root / "v" / BUILD / "picture.png").write_bytes(png(64, 64))
     (source / "kernels" / "add.wgsl").write_text("// wgsl")
-    for name in ("app/headless.js", "errors.js"):
+    for name in ("app/channel.js", "app/headless.js", "errors.js"):
         shutil.copy(ROOT / "src_js" / name, source / name)
     shard = weight_file(root / "w", np.arange(1000, dtype=np.uint16).tobytes(), "bin")
     tokenizer = weight_file(root / "w", b"{}", "json")

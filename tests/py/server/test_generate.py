@@ -180,6 +180,12 @@ def test_page_errors_are_one_line(runner: Runner, prompt: str, word: str) -> Non
     assert not runner.output.exists()
 
 
+def test_the_memory_budget_reaches_the_page(runner: Runner) -> None:
+    result = runner.run("--prompt", "budget", "--memory-budget", "2.5")
+    assert result.returncode == 1
+    assert "the budget is 2500000000" in result.stderr.splitlines()[-1]
+
+
 def test_picture_of_the_wrong_size_is_refused(runner: Runner) -> None:
     result = runner.run("--prompt", "x", "--width", "80")
     assert result.returncode == 1
@@ -310,11 +316,11 @@ def test_refused_before_the_browser_starts(runner: Runner, arguments: tuple[str,
     ("limit", "browser", "word"),
     [
         (
-            "command.CONNECT_SECONDS",
+            "page_session.CONNECT_SECONDS",
             "#!/bin/sh\necho 'INFO:CONSOLE(1) no module' >&2\nsleep 60\n",
             "no module",
         ),
-        ("session.STALL_SECONDS", "", "silent for 0 minutes"),
+        ("page_session.STALL_SECONDS", "", "silent for 0 minutes"),
     ],
 )
 def test_time_limits(runner: Runner, limit: str, browser: str, word: str) -> None:
@@ -326,7 +332,7 @@ def test_time_limits(runner: Runner, limit: str, browser: str, word: str) -> Non
     module, _, name = limit.partition(".")
     script = (
         f"import sys; from kleinbild.server.generate import {module}; {module}.{name} = 2.0\n"
-        "from kleinbild.server.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from kleinbild.server.cli import main; sys.exit(main(sys.argv[1:], write_page=print))"
     )
     command = [sys.executable, "-c", script, *runner.command("--prompt", "hang")[2:]]
     result = subprocess.run(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from kleinbild.errors import KleinbildError
-from kleinbild.server.generate.request import GenerateOptions, Job, make_job, read_latents
+from kleinbild.server.generate.options import GenerateOptions
+from kleinbild.server.generate.request import Job, make_job, read_latents
 from kleinbild.server.site import ModelShape
 
 MODEL = ModelShape(128, 512, 96, 256, 192, 4)
@@ -30,6 +31,7 @@ def job(notes: list[str] | None = None, **changes: Any) -> Job:
         "precision": "auto",
         "adapter": "auto",
         "dump": None,
+        "memory_budget": None,
         "verbose": False,
     }
     return make_job(GenerateOptions(**(given | changes)), MODEL, ([] if notes is None else notes).append)
@@ -39,6 +41,14 @@ def test_defaults_are_the_models() -> None:
     made = job()
     assert (made.width, made.height, made.steps, made.trace) == (256, 192, 4, False)
     assert made.rows == 16 * 12
+
+
+def test_a_memory_budget_is_in_gigabytes() -> None:
+    assert job().memory_budget is None
+    assert job(memory_budget=8.25).memory_budget == 8_250_000_000
+    for wrong in (0.0, 0.49, -1.0, 1025.0, float("nan"), float("inf")):
+        with pytest.raises(KleinbildError, match="--memory-budget"):
+            job(memory_budget=wrong)
 
 
 @pytest.mark.parametrize(("given", "used"), [(16, 16), (31, 16), (100, 96), (2048, 2048), (2063, 2048)])

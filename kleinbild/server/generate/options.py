@@ -1,0 +1,26 @@
+"""What may be asked of serve.py generate, as given on the command line; request.py checks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_SEED = 123
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """The command line as given; None stands for "not given"."""
+
+    prompt: str
+    output: Path
+    width: int | None
+    height: int | None
+    seed: int
+    steps: int | None
+    latents: Path | None
+    precision: str
+    adapter: str
+    dump: Path | None
+    memory_budget: float | None  # GB
+    verbose: bool

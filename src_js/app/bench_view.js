@@ -1,0 +1,139 @@
+/**
+ * The benchmark's view: the buttons, the progress, and a table that fills while rows come in. It shows; bench.js decides.
+ */
+
+import { adviceFor, platformOf } from "./advice.js";
+import { GROUPS, machineText, rowText, timeText } from "./bench_wording.js";
+import { element, textElement } from "./elements.js";
+
+/**
+ * @typedef {import("../bench_protocol.js").BenchResult} BenchResult
+ * @typedef {import("../bench_protocol.js").Group} Group
+ * @typedef {import("../bench_protocol.js").Row} Row
+ */
+
+const COPIED_MS = 2000;
+
+export class BenchView {
+  #start = element("bench-start", HTMLButtonElement);
+  #cancel = element("bench-cancel", HTMLButtonElement);
+  #copy = element("bench-copy", HTMLButtonElement);
+  #quick = element("bench-quick", HTMLInputElement);
+  #progress = element("bench-progress", HTMLElement);
+  #bar = element("bench-bar", HTMLProgressElement);
+  #title = element("bench-title", HTMLElement);
+  #count = element("bench-count", HTMLElement);
+  #machine = element("bench-machine", HTMLElement);
+  #failure = element("bench-failure", HTMLElement);
+  #table = element("bench-table", HTMLTableElement);
+  #empty = element("bench-empty", HTMLElement);
+  #live = element("live", HTMLElement);
+  /** @type {Map<Group, HTMLTableSectionElement>} */
+  #sections = new Map();
+
+  /** @param {{onStart: (quick: boolean) => void, onCancel: () => void, onCopy: () => Promise<void>}} actions */
+  constructor({ onStart, onCancel, onCopy }) {
+    this.#start.addEventListener("click", () => onStart(this.#quick.checked));
+    this.#cancel.addEventListener("click", onCancel);
+    this.#copy.addEventListener("click", () => void this.#copied(onCopy()));
+  }
+
+  /** Lets people start. */
+  ready() {
+    this.#start.disabled = false;
+  }
+
+  begin() {
+    for (const section of this.#sections.values()) section.remove();
+    this.#sections.clear();
+    this.#table.hidden = true;
+    this.#empty.hidden = false;
+    this.#failure.hidden = true;
+    this.#machine.textContent = "";
+    this.#setBusy(true);
+    this.#title.textContent = "Starting";
+    this.#count.textContent = "";
+    this.#bar.removeAttribute("value");
+  }
+
+  /** @param {{done: number, total: number, label: string}} progress */
+  showProgress({ done, total, label }) {
+    this.#title.textContent = label;
+    this.#count.textContent = `${done} of ${total}`;
+    this.#bar.value = done / total;
+  }
+
+  /** @param {Row} row */
+  addRow(row) {
+    const { value, rate, share } = rowText(row);
+    const line = document.createElement("tr");
+    const name = document.createElement("th");
+    name.scope = "row";
+    name.append(row.name);
+    const note = row.error ?? row.detail;
+    if (note) name.append(textElement("small", note, row.error === undefined ? "" : "bench__error"));
+    line.append(name, textElement("td", value), textElement("td", rate), textElement("td", share));
+    this.#section(row.group).append(line);
+    this.#empty.hidden = true;
+    this.#table.hidden = false;
+  }
+
+  /** @param {BenchResult} result */
+  finish(result) {
+    this.#setBusy(false);
+    this.#copy.hidden = false;
+    this.#machine.textContent = `${machineText(result)} \u00b7 measured in ${timeText(result.seconds)}`;
+    this.#live.textContent = "The benchmark is done.";
+  }
+
+  /** @param {import("../errors.js").KleinbildError} error */
+  fail(error) {
+    this.#setBusy(false);
+    if (error.code === "cancelled") return;
+    const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent));
+    const list = document.createElement("ul");
+    list.append(...steps.map((step) => textElement("li", step)));
+    this.#failure.replaceChildren(textElement("h2", title), list, textElement("p", error.message, "failure__detail"));
+    this.#failure.hidden = false;
+  }
+
+  /** @param {boolean} busy */
+  #setBusy(busy) {
+    const focused = document.activeElement === this.#start || document.activeElement === this.#cancel;
+    this.#start.hidden = busy;
+    this.#start.disabled = busy;
+    this.#quick.disabled = busy;
+    this.#cancel.hidden = !busy;
+    this.#progress.hidden = !busy;
+    if (busy) this.#copy.hidden = true;
+    if (focused) (busy ? this.#cancel : this.#start).focus({ preventScroll: true });
+  }
+
+  /** @param {Group} group @returns {HTMLTableSectionElement} made at its place in the order of GROUPS */
+  #section(group) {
+    const known = this.#sections.get(group);
+    if (known) return known;
+    const order = GROUPS.map(([name]) => name);
+    const [, title = ""] = GROUPS.find(([name]) => name === group) ?? [];
+    const section = document.createElement("tbody");
+    const heading = textElement("th", title, "bench__group");
+    heading.scope = "rowgroup";
+    heading.colSpan = 4;
+    const line = document.createElement("tr");
+    line.append(heading);
+    section.append(line);
+    const after = [...this.#sections].filter(([name]) => order.indexOf(name) < order.indexOf(group))
+      .sort(([a], [b]) => order.indexOf(b) - order.indexOf(a))[0]?.[1];
+    if (after) after.after(section);
+    else this.#table.tHead?.after(section);
+    this.#sections.set(group, section);
+    return section;
+  }
+
+  /** @param {Promise<void>} copying */
+  async #copied(copying) {
+    const said = await copying.then(() => "Copied", () => "The browser did not allow it");
+    this.#copy.textContent = this.#live.textContent = said;
+    setTimeout(() => (this.#copy.textContent = "Copy result"), COPIED_MS);
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * What a picture will need of the GPU's memory, told before anything is loaded or even downloaded.
+ */
+
+import { inspectDevice } from "../engine/device.js";
+import { asKleinbildError } from "../errors.js";
+import { defaultBudget, memoryNeeds, planWithin } from "../pipeline/budget.js";
+import { planPicture } from "../pipeline/plan.js";
+
+/**
+ * @param {import("./model.js").Model} model
+ * @param {import("./model.js").Runtime | undefined} runtime the model on the GPU, if it is there
+ * @param {Pick<import("../protocol.js").PlanMessage, "precision"|"picture"|"memoryBudget">} asked
+ * @returns {Promise<import("../protocol.js").MemoryNeeds>}
+ * @throws {import("../errors.js").KleinbildError} no-webgpu, no-adapter, bad-input
+ */
+export async function planMemory({ manifest }, runtime, { precision, picture, memoryBudget }) {
+  const engine = runtime?.engine ?? { info: await inspectDevice(navigator.gpu, precision) };
+  const budget = memoryBudget ?? defaultBudget(engine.info);
+  try {
+    return { ...memoryNeeds(planWithin(engine, manifest, picture, budget)), budget, refusal: "" };
+  } catch (caught) {
+    const { code, message } = asKleinbildError(caught);
+    if (code !== "too-large") throw caught;
+    return { ...memoryNeeds(planPicture(engine, manifest, picture)), budget, refusal: message };
+  }
+}
