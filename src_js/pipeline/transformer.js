@@ -97,7 +97,7 @@ export function recordStep(program, config, weights, { latents, context, modulat
 /** @typedef {ReturnType<typeof splitModulation>} Modulation */
 
 /** @param {Tensor} modulation [1, columns] @param {number} hidden The named vectors of one step. */
-function splitModulation(modulation, hidden) {
+export function splitModulation(modulation, hidden) {
   let column = 0;
   const take = () => modulation.columnRange(hidden * column++, hidden);
   const stream = () => {
@@ -118,7 +118,7 @@ function splitModulation(modulation, hidden) {
  * @param {Program} program @param {TransformerConfig} config @param {StageWeights} weights @param {string} prefix
  * @param {{h: Tensor, text: number, vectors: Modulation, table: Tensor}} io
  */
-function recordDoubleBlock(program, config, weights, prefix, { h, text, vectors, table }) {
+export function recordDoubleBlock(program, config, weights, prefix, { h, text, vectors, table }) {
   const { hidden_size: hidden, attention_head_dim: headDim, mlp_hidden_size: mlp, eps } = config;
   const streams = [
     {
@@ -165,7 +165,7 @@ function recordDoubleBlock(program, config, weights, prefix, { h, text, vectors,
  * @param {Program} program @param {TransformerConfig} config @param {StageWeights} weights @param {string} prefix
  * @param {{h: Tensor, first: number, vectors: Modulation, table: Tensor}} io first: the first row whose result is wanted
  */
-function recordSingleBlock(program, config, weights, prefix, { h, first, vectors, table }) {
+export function recordSingleBlock(program, config, weights, prefix, { h, first, vectors, table }) {
   const { hidden_size: hidden, attention_head_dim: headDim, mlp_hidden_size: mlp, eps } = config;
   const { shift, scale, gate } = vectors.single;
   const wanted = (/** @type {Tensor} */ tensor) => tensor.rowRange(first, h.rows - first);

@@ -17,8 +17,6 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -29,17 +27,15 @@ from aiohttp import web
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from bench_browser import ADAPTERS, show  # noqa: E402
+
 from kleinbild.errors import KleinbildError  # noqa: E402
 from kleinbild.server.app import create_app, nothing_here  # noqa: E402
-from kleinbild.server.generate.browser import running_browser  # noqa: E402
-from kleinbild.server.generate.chromium import ORIGIN, browser_arguments, find_chromium, has_gpu  # noqa: E402
-from kleinbild.server.generate.profile import locked_profile  # noqa: E402
-from kleinbild.server.listen import bind, running  # noqa: E402
+from kleinbild.server.generate.chromium import ORIGIN  # noqa: E402
 from kleinbild.server.site import open_site  # noqa: E402
 from kleinbild.server.static import static_files  # noqa: E402
 
 PAGE = "/tests/bench/loading_page/index.html"
-MOST_SECONDS = 1800.0
 
 
 class Report:
@@ -129,31 +125,6 @@ def start_options(site: Path, side: int, steps: int) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[int]:
-    """`app` on a free port of this machine, which is given."""
-    sockets = bind("127.0.0.1", 0)
-    async with running(app, sockets, verbose=False):
-        yield sockets[0].getsockname()[1]
-
-
-async def measure(app: web.Application, report: Report, address: str, options: argparse.Namespace) -> None:
-    """Show `address` in a browser until the report's end. Raises KleinbildError when that does not come."""
-    software = options.adapter == "software" or (options.adapter == "auto" and not has_gpu())
-    executable = find_chromium(os.environ)
-    async with served(app) as port, locked_profile(options.profile, print) as profile:
-        arguments = browser_arguments(profile.path, port, f"{ORIGIN}{address}", software)
-        async with running_browser(executable, arguments, profile) as browser:
-            ended = asyncio.create_task(browser.process.wait())
-            waiting: set[asyncio.Future[Any]] = {report.ended, ended}
-            done, _ = await asyncio.wait(waiting, timeout=MOST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if report.ended not in done:
-                reason = "ended" if ended in done else f"said nothing within {MOST_SECONDS:.0f} s"
-                raise KleinbildError(f"the browser {reason}{browser.last_words()}")
-            ended.cancel()
-            report.ended.result()
-
-
 async def measure_synthetic(
     kind: str, names: tuple[str, ...], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
@@ -163,7 +134,8 @@ async def measure_synthetic(
     app.add_routes(report.routes())
     app.router.add_get("/{path:.*}", static_files(ROOT))
     wanted = {name: getattr(options, name) for name in names}
-    await measure(app, report, f"{PAGE}#{kind}={quote(json.dumps(wanted))}", options)
+    address = f"{PAGE}#{kind}={quote(json.dumps(wanted))}"
+    await show(app, address, report.ended, options.profile, options.adapter)
     return report.figures
 
 
@@ -182,7 +154,7 @@ async def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     )
     app = create_app(open_site(options.site).root, ORIGIN, routes)
     address = f"{PAGE}#start={quote(json.dumps(start_options(options.site, options.side, options.steps)))}"
-    await measure(app, start, address, options)
+    await show(app, address, start.ended, options.profile, options.adapter)
     return figures + start.figures
 
 
@@ -203,7 +175,7 @@ def main() -> int:
     parser.add_argument("--model", choices=("klein4b", "small"), help="a model of random bytes to start, too")
     parser.add_argument("--side", type=int, default=64, help="pixels of the pictures' sides (default 64)")
     parser.add_argument("--steps", type=int, default=1, help="steps of the pictures (default 1)")
-    parser.add_argument("--adapter", choices=("auto", "hardware", "software"), default="auto")
+    parser.add_argument("--adapter", choices=ADAPTERS, default="auto")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument("--profile", type=Path, help="browser profile folder to use and keep")
     options = parser.parse_args()
