@@ -2,7 +2,7 @@
  * Benchmark figures in words. No DOM.
  */
 
-import { formatBytes } from "./wording.js";
+import { flopsText, formatBytes, threeDigits } from "./wording.js";
 
 /** @typedef {import("../bench_protocol.js").Row} Row */
 /** @typedef {import("../bench_protocol.js").Group} Group */
@@ -21,16 +21,11 @@ export function timeText(seconds) {
   return `${(1e6 * seconds).toPrecision(3)}\u00a0\u00b5s`;
 }
 
-/** @param {number} value @returns {string} */
-function rateText(value) {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
-}
-
 /** @param {Row} row @returns {{value: string, rate: string, share: string}} "" for what was not measured */
 export function rowText({ seconds, bytes, tflops, gigabytesPerSecond, percent, error }) {
   if (error !== undefined) return { value: "failed", rate: "", share: "" };
   const value = seconds !== undefined ? timeText(seconds) : bytes !== undefined ? formatBytes(bytes).replace(" ", "\u00a0") : "";
-  const rate = tflops !== undefined ? `${rateText(tflops)} TFLOP/s` : gigabytesPerSecond !== undefined ? `${rateText(gigabytesPerSecond)} GB/s` : "";
+  const rate = tflops !== undefined ? flopsText(tflops) : gigabytesPerSecond !== undefined ? `${threeDigits(gigabytesPerSecond)} GB/s` : "";
   return { value, rate, share: percent === undefined ? "" : `${percent.toFixed(percent < 10 ? 1 : 0)}\u00a0%` };
 }
 

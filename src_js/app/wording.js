@@ -81,5 +81,15 @@ export function kernelsText({ kinds, seconds }) {
 /** @param {import("../protocol.js").KernelReport["candidates"][number]} candidate @returns {string} how fast and how exact it is, or why it is not used */
 export function candidateText({ tflops, error, dropped }) {
   if (dropped !== "") return dropped;
-  return [tflops > 0 ? `${tflops.toPrecision(3)} TFLOP/s` : "not timed", `error ${error.toExponential(1)}`].join(", ");
+  return [tflops > 0 ? flopsText(tflops) : "not timed", `error ${error.toExponential(1)}`].join(", ");
+}
+
+/** @param {number} tflops @returns {string} in the unit that suits: software adapters do a few GFLOP/s */
+export function flopsText(tflops) {
+  return tflops >= 0.1 ? `${threeDigits(tflops)} TFLOP/s` : `${threeDigits(1000 * tflops)} GFLOP/s`;
+}
+
+/** @param {number} value @returns {string} three digits, or all of those before the point */
+export function threeDigits(value) {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

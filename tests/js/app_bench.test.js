@@ -97,6 +97,7 @@ test("figures in words", () => {
     rowText({ group: "kernel", name: "a", seconds: 0.5, flops: 1, tflops: 48.123, percent: 77.4 }),
     { value: "500\u00a0ms", rate: "48.1 TFLOP/s", share: "77\u00a0%" },
   );
+  assert.equal(rowText({ group: "kernel", name: "a", seconds: 0.5, flops: 1, tflops: 0.0123 }).rate, "12.3 GFLOP/s");
   assert.deepEqual(
     rowText({ group: "kernel", name: "a", seconds: 0.5, bytes: 1, gigabytesPerSecond: 2812.3, percent: 3.14 }),
     { value: "500\u00a0ms", rate: "2812 GB/s", share: "3.1\u00a0%" },

@@ -59,7 +59,7 @@ def row_cells(row: Row) -> Cells:
     elif row.bytes is not None:
         value = f"{row.bytes / 1e9:.2f} GB" if row.bytes >= 1e9 else f"{row.bytes / 1e6:.1f} MB"
     if row.tflops is not None:
-        rate = f"{digits(row.tflops)} TFLOP/s"
+        rate = flops_text(row.tflops)
     elif row.gigabytes_per_second is not None:
         rate = f"{digits(row.gigabytes_per_second)} GB/s"
     if row.percent is not None:
@@ -73,6 +73,11 @@ def time_text(seconds: float) -> str:
         if seconds * factor >= 1:
             return f"{digits(seconds * factor)} {unit}"
     return f"{digits(seconds * 1e6)} us"
+
+
+def flops_text(tflops: float) -> str:
+    """A rate of arithmetic in the unit that suits: software adapters do a few GFLOP/s."""
+    return f"{digits(tflops)} TFLOP/s" if tflops >= 0.1 else f"{digits(1e3 * tflops)} GFLOP/s"
 
 
 def digits(value: float) -> str:

@@ -18,7 +18,7 @@ from kleinbild.server.bench.command import page_folder
 from kleinbild.server.bench.host import host_facts
 from kleinbild.server.bench.options import BenchOptions, make_job
 from kleinbild.server.bench.result import MAX_ROWS, MAX_TEXT_CHARS, Progress, Result, Row, parse_frame
-from kleinbild.server.bench.table import rows_text, table_text, time_text
+from kleinbild.server.bench.table import flops_text, rows_text, table_text, time_text
 from kleinbild.server.generate.messages import ErrorMessage, ProtocolError
 
 
@@ -185,6 +185,11 @@ def test_the_table_shows_every_row_once_grouped() -> None:
     assert lines.index("Whole picture, warm") < lines.index("Stages") < lines.index("Kernels")
     assert lines[-2:] == ["Not measured", "  VAE 1024: the GPU is out of memory?[31m"]
     assert any(line.split() == ["VAE", "1024", "failed"] for line in lines)
+
+
+def test_slow_rates_are_told_in_gflops() -> None:
+    words = [flops_text(rate) for rate in (123.4, 0.5, 0.00046)]
+    assert words == ["123 TFLOP/s", "0.500 TFLOP/s", "0.460 GFLOP/s"]
 
 
 @pytest.mark.parametrize(
