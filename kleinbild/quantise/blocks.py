@@ -45,11 +45,11 @@ def squared_errors(blocks: Float32, steps: Float32, scale: Float32, work: Float3
     """
     np.multiply(steps, scale, out=work)
     np.subtract(blocks, work, out=work)
-    np.multiply(work, work, out=work)
-    return np.add.reduce(work, axis=0)
+    return dot(work, work, work)
 
 
 def dot(a: Float32, b: Float32, work: Float32) -> Float32:
     """Sum of a * b of each block, float32 [n]; `work` is overwritten and may be `b`."""
     np.multiply(a, b, out=work)
-    return np.add.reduce(work, axis=0)
+    total: Float32 = np.add.reduce(work, axis=0)
+    return total

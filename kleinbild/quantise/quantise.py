@@ -94,7 +94,7 @@ class _Target:
     @property
     def blocks(self) -> int:
         """Blocks of a row."""
-        return self.scales.shape[1]
+        return -(-self.shape[1] // self.block_size)
 
     def weight(self, symmetric: bool) -> Q4:
         """The finished weight."""
@@ -114,7 +114,7 @@ class _Target:
         error = norm = 0.0
         for first in range(0, len(values), CHUNK_ELEMENTS // size):
             part = slice(first, first + CHUNK_ELEMENTS // size)
-            blocks = np.ascontiguousarray(values[part].T)
+            blocks = values[part].T.copy(order="C")
             chosen = choose_grid(blocks, symmetric)
             scales[part] = _float16(chosen.grid.scale)
             zeros[part] = chosen.grid.zero

@@ -76,10 +76,10 @@ def _search(blocks: Float32, plain: Grid, symmetric: bool, steps: Float32, work:
 
 
 def _fit(blocks: Float32, steps: Float32, work: Float32) -> tuple[Float32, Float32]:
-    """The least-squares scale of each block for `steps`, which are overwritten, and what it explains of |w|^2."""
+    """The least-squares scale of each block for `steps` (overwritten), and what it explains of |w|^2."""
     along = dot(blocks, steps, work)
-    length = np.maximum(dot(steps, steps, steps), 1)  # whole numbers: 0 or at least 1
-    scale = along / length
+    length: Float32 = np.maximum(dot(steps, steps, steps), np.float32(1))  # whole numbers: 0 or at least 1
+    scale: Float32 = along / length
     return scale, along * scale
 
 

@@ -7,10 +7,14 @@ Compared with the least an export must do anyway, which is to read bfloat16 as f
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from kleinbild.quantise import quantise_measured
 from kleinbild.weights import BLOCK_SIZES, dequantise
