@@ -1,8 +1,8 @@
 """A diffusers folder of FLUX.2 Klein as canonical tensors (kleinbild.canonical) in float32.
 
 Opening reads every config file and every header; `check` compares names and shapes; weights are read one at
-a time by `tensor`. What the page does not use (later text layers, final norm, lm_head, VAE encoder) is
-never looked at.
+a time by `tensor`, or some rows at a time by `rows`. What the page does not use (later text layers, final
+norm, lm_head, VAE encoder) is never looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ WEIGHT_FILES = {
 STORED_NAMES = {"bn.scale": "bn.running_var", "bn.mean": "bn.running_mean"}
 
 PROBLEMS_SHOWN = 5
-FINITE_CHUNK_ELEMENTS = 1 << 22
+FINITE_CHUNK_ELEMENTS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -93,21 +94,31 @@ class Checkpoint:
 
         Raises KleinbildError naming it when it is missing, of another shape, or holds NaN or infinity.
         """
-        problem = self._problem(stage, name)
-        if problem is not None:
-            raise KleinbildError(f"{problem}; fetch the file again")
-        stored_name = self._stored_name(stage, name)
-        weights = self._weights[stage]
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is refused below
-            array = weights.read(stored_name).astype(np.float32, copy=False)
-        where = f"{weights.path(stored_name)}: tensor {stored_name!r}"
-        if not _all_finite(array):
-            raise KleinbildError(f"{where} holds NaN or infinity; fetch the file again")
+        weights, stored_name, where = self._stored(stage, name)
+        array = _to_float32(weights.read(stored_name), where)
         if name == "bn.scale":
             if array.min() < 0:
                 raise KleinbildError(f"{where} holds a variance below zero; fetch the file again")
             array = np.sqrt(array + np.float32(self.config.vae_decoder.batch_norm_eps))
         return array
+
+    def rows(self, stage: str, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
+        """Rows [first, first + count) of the canonical tensor `name`, which is no vector.
+
+        Raises KleinbildError as `tensor` does.
+        """
+        assert self.expected[stage][name].kind != "vector", name
+        weights, stored_name, where = self._stored(stage, name)
+        return _to_float32(weights.read_rows(stored_name, first, count), where)
+
+    def _stored(self, stage: str, name: str) -> tuple[SafetensorsFolder, str, str]:
+        """Where the tensor is stored, its name there, and both for a message."""
+        problem = self._problem(stage, name)
+        if problem is not None:
+            raise KleinbildError(f"{problem}; fetch the file again")
+        stored_name = self._stored_name(stage, name)
+        weights = self._weights[stage]
+        return weights, stored_name, f"{weights.path(stored_name)}: tensor {stored_name!r}"
 
     def _stored_name(self, stage: str, name: str) -> str:
         """Name of the tensor in the file: a bare Qwen3Model is saved without the leading "model."."""
@@ -139,8 +150,12 @@ class Checkpoint:
                 yield problem
 
 
-def _all_finite(array: npt.NDArray[np.float32]) -> bool:
-    """Whether no value is NaN or infinite, in chunks: the embedding table alone has 389 million values."""
-    flat = array.reshape(-1)
-    chunks = range(0, flat.size, FINITE_CHUNK_ELEMENTS)
-    return all(bool(np.isfinite(flat[i : i + FINITE_CHUNK_ELEMENTS]).all()) for i in chunks)
+def _to_float32(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
+    """`array` as float32; raises KleinbildError when a value is NaN or infinite there."""
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is refused
+        values = array.astype(np.float32, copy=False)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, FINITE_CHUNK_ELEMENTS):
+        if not np.isfinite(flat[start : start + FINITE_CHUNK_ELEMENTS]).all():
+            raise KleinbildError(f"{where} holds NaN or infinity; fetch the file again")
+    return values
