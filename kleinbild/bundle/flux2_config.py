@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kleinbild.bundle.config_checks import check_config
 from kleinbild.config import ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
@@ -23,6 +25,7 @@ MAX_SHARDS = 256
 MAX_POST_STAGES = 64
 NOTICE_MAX_LENGTH = 4096
 WEIGHTS_KINDS = ("q4", "f16", "f32")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def read_record(folder: Path) -> BundleRecord:
             f'{path}: "kleinbild.schema" is {own.get("schema")!r}, this version reads {SCHEMA}; '
             "export the bundle again"
         )
-    config = config_from_json(own.get("config"), f"{path}: kleinbild.config")
+    config = config_from_json(_with_context_clip(path, value, own), f"{path}: kleinbild.config")
     check_config(config, f"{path}: kleinbild.config")
     weights = _text(path, own, "weights", NAME_MAX_LENGTH)
     if weights not in WEIGHTS_KINDS:
@@ -83,6 +86,17 @@ def read_record(folder: Path) -> BundleRecord:
             for stage, keys in stage_keys.items()
         },
     )
+
+
+def _with_context_clip(path: Path, value: dict[str, Any], own: dict[str, Any]) -> object:
+    """The recorded config with the format's own "context_clip", which is the one that counts."""
+    clip = value.get("context_clip", 0)
+    if type(clip) not in (int, float) or not 0 <= clip <= FLOAT32_MAX:
+        raise KleinbildError(f'{path}: "context_clip" is {str(clip)[:80]}; expected a number, 0 for none')
+    config = own.get("config")
+    if isinstance(config, dict) and isinstance(config.get("prompt"), dict):
+        config = config | {"prompt": config["prompt"] | {"context_clip": clip}}
+    return config
 
 
 def base_name(value: object, where: str) -> str:

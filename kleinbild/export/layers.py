@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
+from kleinbild.canonical import expected_tensors
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
+from kleinbild.export.losses import Losses, layer_group
 from kleinbild.export.source import Options, WeightSource
-from kleinbild.quantise import quantise
+from kleinbild.quantise import quantise_measured
 
 BITS = 4
 # ONNX Runtime's fp16-accumulate path on WebGPU, the level of the published bundle.
@@ -25,13 +27,17 @@ ACCURACY_LEVEL = 4
 
 
 class Layers:
-    """Operators on `graph` whose weights come from one stage of `source`."""
+    """Operators on `graph` whose weights come from one stage of `source`; `losses` counts what they lose."""
 
-    def __init__(self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options) -> None:
+    def __init__(
+        self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options, losses: Losses
+    ) -> None:
         self.graph = graph
+        self.options = options
         self._source = source
         self._stage = stage
-        self._options = options
+        self._losses = losses
+        self._specs = expected_tensors(source.config)[stage]
 
     def dense(self, name: str, shape: tuple[int, ...] | None = None) -> str:
         """The canonical tensor `name` in the activations' type, reshaped to `shape` if given."""
@@ -40,27 +46,36 @@ class Layers:
 
     def vector(self, name: str) -> str:
         """The canonical vector `name` in float32, [n]."""
-        return self.graph.weight(name, self._read(name))
+        array = self._read(name)
+        self._losses.add_dense(self._group(name), array, array)
+        return self.graph.weight(name, array)
 
     def linear(self, x: str, name: str) -> str:
         """x [..., K] W^T -> [..., N], dense, W = `name`.weight [N, K]."""
         return self.graph.node("MatMul", x, self._transposed(f"{name}.weight"))
 
     def float32_linear(self, x: str, name: str) -> str:
-        """As `linear`, x float32 and computed in float32 whatever the weight is stored in."""
-        weight = self.graph.to_float32(self._transposed(f"{name}.weight"))
-        return self.graph.node("MatMul", x, weight)
+        """As `outer_linear`, x float32 and the result too; a dense one is computed in float32."""
+        g = self.graph
+        if self.options.all_q4:
+            return g.to_float32(self._q4_linear(g.to_activation(x), f"{name}.weight"))
+        return g.node("MatMul", x, g.to_float32(self._transposed(f"{name}.weight")))
+
+    def outer_linear(self, x: str, name: str) -> str:
+        """As `linear`, for a layer outside the transformer's blocks: in 4 bits only when all are."""
+        return self._q4_linear(x, f"{name}.weight") if self.options.all_q4 else self.linear(x, name)
 
     def block_linear(self, x: str, name: str) -> str:
         """As `linear`, in 4 bits when the bundle is q4."""
-        if self._options.weights != "q4":
-            return self.linear(x, name)
-        name += ".weight"
-        array = self._read(name)
+        return self._q4_linear(x, f"{name}.weight") if self.options.weights == "q4" else self.linear(x, name)
+
+    def _q4_linear(self, x: str, name: str) -> str:
         try:
-            weight = quantise(array, self._options.block_size, self._options.symmetric)
+            quantised = quantise_measured(self._read(name), self.options.block_size, self.options.symmetric)
         except KleinbildError as error:
             raise KleinbildError(f"{self._stage}: tensor {name!r}: {error}") from error
+        self._losses.add_q4(self._group(name), quantised)
+        weight = quantised.weight
         inputs = [
             x,
             self.graph.weight(f"{name}_Q4", weight.codes),
@@ -122,9 +137,13 @@ class Layers:
 
     def _activation(self, name: str) -> npt.NDArray[Any]:
         array = self._read(name)
-        if self.graph.activation == TensorProto.FLOAT16:
-            return _to_float16(array, self._stage, name)
-        return array
+        half = self.graph.activation == TensorProto.FLOAT16
+        stored = _to_float16(array, self._stage, name) if half else array
+        self._losses.add_dense(self._group(name), array, stored)
+        return stored
+
+    def _group(self, name: str) -> str:
+        return layer_group(self._stage, name, self._specs[name].kind)
 
     def _read(self, name: str) -> npt.NDArray[np.float32]:
         return self._source.tensor(self._stage, name)

@@ -18,6 +18,8 @@ from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.weights import BLOCK_SIZES
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 Variant = Literal["q4", "f16", "f32"]
 
 
@@ -55,11 +57,17 @@ class WeightSource(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How weights are stored; block_size and symmetric count for q4 alone."""
+    """How weights are stored; block_size, symmetric and all_q4 count for q4 alone.
+
+    all_q4: the transformer's linears outside its blocks too. context_clip: largest magnitude of the text
+    encoder's output, 0 for any.
+    """
 
     weights: Variant = "q4"
     block_size: int = 16
     symmetric: bool = False
+    all_q4: bool = False
+    context_clip: float = 0.0
 
     @property
     def activation(self) -> int:
@@ -73,3 +81,7 @@ class Options:
         if self.block_size not in BLOCK_SIZES:
             sizes = ", ".join(map(str, BLOCK_SIZES))
             raise KleinbildError(f"block size {self.block_size!r}: expected one of {sizes}")
+        if self.all_q4 and self.weights != "q4":
+            raise KleinbildError(f"all linears in 4 bits go with weights 'q4', not {self.weights!r}")
+        if not 0 <= self.context_clip <= FLOAT32_MAX:
+            raise KleinbildError(f"context clip {self.context_clip!r}: expected a number, 0 for none")

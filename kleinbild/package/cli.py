@@ -69,14 +69,29 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         help=f"weights that share a scale in q4 ({DEFAULT_BLOCK_SIZE})",
     )
     command.add_argument("--symmetric", action="store_true", help="q4 without zero points")
+    command.add_argument(
+        "--all-q4",
+        action="store_true",
+        help="q4 for the transformer's embedders, modulation and output projection too (f16 without it)",
+    )
+    command.add_argument(
+        "--context-clip",
+        type=float,
+        metavar="LIMIT",
+        help="largest magnitude of the text encoder's output, 0 for any (0)",
+    )
 
 
 def _export_options(options: argparse.Namespace) -> ExportOptions:
-    return ExportOptions(options.weights, options.block_size, options.symmetric)
+    return ExportOptions(
+        options.weights, options.block_size, options.symmetric, options.all_q4, options.context_clip
+    )
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    export(options.checkpoint, options.out, _export_options(options), _log)
+    losses = export(options.checkpoint, options.out, _export_options(options), _log)
+    for line in losses.lines():
+        _log(line)
     return 0
 
 

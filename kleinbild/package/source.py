@@ -13,7 +13,7 @@ from kleinbild.bundle import Bundle
 from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
-from kleinbild.export import Variant, export_bundle
+from kleinbild.export import Losses, Variant, export_bundle
 from kleinbild.package.model import Log
 
 TINY = "tiny"
@@ -31,6 +31,8 @@ class ExportOptions:
     weights: Variant | None = None
     block_size: int | None = None
     symmetric: bool = False
+    all_q4: bool = False
+    context_clip: float | None = None
 
     @property
     def given(self) -> bool:
@@ -39,9 +41,11 @@ class ExportOptions:
 
     def check(self) -> None:
         """Raises KleinbildError for a combination without meaning."""
-        if self.weights not in (None, "q4") and (self.block_size is not None or self.symmetric):
+        of_q4 = self.block_size is not None or self.symmetric or self.all_q4
+        if self.weights not in (None, "q4") and of_q4:
             raise KleinbildError(
-                f"--block-size and --symmetric go with --weights q4, not with --weights {self.weights}"
+                "--block-size, --symmetric and --all-q4 go with --weights q4, "
+                f"not with --weights {self.weights}"
             )
 
 
@@ -60,8 +64,8 @@ def identify(folder: Path) -> str:
     )
 
 
-def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> None:
-    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`."""
+def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> Losses:
+    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`; what its weights lost."""
     options.check()
     if identify(checkpoint_folder) != "checkpoint":
         raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
@@ -69,12 +73,14 @@ def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log)
     checkpoint.check()
     weights = options.weights or DEFAULT_WEIGHTS
     log(f"exporting {checkpoint.name} with {weights} weights")
-    export_bundle(
+    return export_bundle(
         checkpoint,
         out,
         weights=weights,
         block_size=options.block_size or DEFAULT_BLOCK_SIZE,
         symmetric=options.symmetric,
+        all_q4=options.all_q4,
+        context_clip=options.context_clip or 0.0,
     )
 
 
@@ -101,7 +107,7 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
         if options.given:
             raise KleinbildError(
                 f"{folder}: a bundle is packaged as it is; "
-                "--weights, --block-size and --symmetric go with a checkpoint"
+                "--weights, --block-size, --symmetric, --all-q4 and --context-clip go with a checkpoint"
             )
         return Bundle.open(folder)
     export(folder, work / "bundle", options, log)

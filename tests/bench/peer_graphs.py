@@ -23,6 +23,7 @@ from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
 from kleinbild.export.layers import BITS, Layers
+from kleinbild.export.losses import Losses
 from kleinbild.export.source import Options, Variant
 from kleinbild.export.tensor_store import ShardStore
 from kleinbild.export.transformer import STAGE, build_transformer
@@ -127,7 +128,7 @@ class _SharedLayers(Layers):
     def __init__(self, graph: GraphBuilder, source: _RandomVectors, weight_format: Format, seed: int) -> None:
         weights: Variant = "q4" if graph.activation == TensorProto.FLOAT16 else "f32"
         options = Options(weights, weight_format.block_size, weight_format.symmetric)
-        super().__init__(graph, source, STAGE, options)
+        super().__init__(graph, source, STAGE, options, Losses())
         self._vectors = source
         self._linears = RandomLinears(graph, weight_format, seed)
         self._stored_vectors: dict[str, str] = {}
