@@ -124,7 +124,8 @@ class SafetensorsFolder:
     <stem>.safetensors.index.json.
     """
 
-    def __init__(self, files: dict[str, SafetensorsFile]) -> None:
+    def __init__(self, folder: Path, files: dict[str, SafetensorsFile]) -> None:
+        self._folder = folder
         self._files = files
 
     @staticmethod
@@ -136,7 +137,7 @@ class SafetensorsFolder:
         index = folder / f"{stem}.safetensors.index.json"
         if not index.exists():
             single = SafetensorsFile.open(folder / f"{stem}.safetensors")
-            return SafetensorsFolder(dict.fromkeys(single.entries, single))
+            return SafetensorsFolder(folder, dict.fromkeys(single.entries, single))
         weight_map = parse_object(read_bytes(index, INDEX_MAX_BYTES), str(index)).get("weight_map")
         if not isinstance(weight_map, dict):
             raise KleinbildError(f'{index}: "weight_map" is missing; fetch the file again')
@@ -156,7 +157,7 @@ class SafetensorsFolder:
                     "fetch the shard again"
                 )
             files[name] = shards[shard]
-        return SafetensorsFolder(files)
+        return SafetensorsFolder(folder, files)
 
     def __contains__(self, name: object) -> bool:
         return name in self._files
@@ -168,9 +169,10 @@ class SafetensorsFolder:
         """Dtype and shape of the tensor `name`."""
         return self._files[name].entries[name]
 
-    def path(self, name: str) -> Path:
-        """The file that holds the tensor `name`."""
-        return self._files[name].path
+    def label(self, name: str) -> str:
+        """File and name of the tensor `name`, which may be missing, for a message."""
+        where = self._files[name].path if name in self._files else self._folder
+        return f"{where}: tensor {name!r}"
 
     def read(self, name: str) -> npt.NDArray[Any]:
         """The tensor `name` (SafetensorsFile.read)."""

@@ -39,7 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("export", help="checkpoint folder -> ONNX bundle folder")
-    command.add_argument("checkpoint", type=Path, help="a whole FLUX.2 Klein folder in diffusers layout")
+    command.add_argument(
+        "checkpoint",
+        type=Path,
+        help="a whole FLUX.2 Klein folder in diffusers layout, or with the transformer as a single file",
+    )
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
     _add_export_options(command)
     command.set_defaults(run=_run_export)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kleinbild.bundle import Bundle
-from kleinbild.checkpoint.checkpoint import Checkpoint
+from kleinbild.checkpoint.checkpoint import Checkpoint, is_checkpoint
+from kleinbild.checkpoint.configs import INDEX_FILE
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Losses, Variant, export_bundle
@@ -20,7 +21,6 @@ TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
 TINY_WEIGHTS: Variant = "f16"
 DEFAULT_BLOCK_SIZE = 16
-CHECKPOINT_MARK = "model_index.json"
 BUNDLE_MARK = "flux2-config.json"
 
 
@@ -50,17 +50,21 @@ class ExportOptions:
 
 
 def identify(folder: Path) -> str:
-    """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them."""
-    if not folder.is_dir():
+    """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them.
+
+    A .safetensors file may stand for the folder of a checkpoint.
+    """
+    if not folder.is_dir() and not (folder.is_file() and folder.suffix == ".safetensors"):
         raise KleinbildError(f"{folder}: no such folder")
-    if (folder / CHECKPOINT_MARK).is_file():
+    if is_checkpoint(folder):
         return "checkpoint"
     if (folder / BUNDLE_MARK).is_file():
         return "bundle"
     if (folder / "models").is_dir() and any((folder / n).is_file() for n in ("index.html", "SHA256SUMS")):
         return "site"
     raise KleinbildError(
-        f"{folder}: neither a checkpoint ({CHECKPOINT_MARK}), nor a bundle ({BUNDLE_MARK}), nor a site"
+        f"{folder}: neither a checkpoint ({INDEX_FILE}, or a transformer in one file), "
+        f"nor a bundle ({BUNDLE_MARK}), nor a site"
     )
 
 
@@ -68,9 +72,11 @@ def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log)
     """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`; what its weights lost."""
     options.check()
     if identify(checkpoint_folder) != "checkpoint":
-        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
+        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {INDEX_FILE} in it)")
     checkpoint = Checkpoint.open(checkpoint_folder)
     checkpoint.check()
+    for line in checkpoint.assumed:
+        log(line)
     weights = options.weights or DEFAULT_WEIGHTS
     log(f"exporting {checkpoint.name} with {weights} weights")
     return export_bundle(
