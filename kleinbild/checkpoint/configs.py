@@ -8,6 +8,7 @@ FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline. Keys that no arithmetic rea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,8 +222,10 @@ def _transformer(file: ConfigFile) -> TransformerConfig:
     in_channels = file.integer("in_channels", 1, MAX_WIDTH)
     if file.get("out_channels", None) is not None and file.get("out_channels") != in_channels:
         raise file.error("out_channels", f'expected null or the value of "in_channels", {in_channels}')
-    mlp_hidden_size = hidden_size * file.number("mlp_ratio", 3.0)
-    if mlp_hidden_size > MAX_WIDTH or mlp_hidden_size != int(mlp_hidden_size):
+    mlp_product = hidden_size * file.number("mlp_ratio", 3.0)
+    mlp_hidden_size = round(min(mlp_product, MAX_WIDTH + 1))
+    # A ratio of two sizes, times one of them, need not be exactly the other.
+    if not 1 <= mlp_hidden_size <= MAX_WIDTH or not math.isclose(mlp_product, mlp_hidden_size):
         raise file.error("mlp_ratio", f"{hidden_size} times it must be a whole number up to {MAX_WIDTH}")
     timestep_channels = file.integer("timestep_guidance_channels", 2, MAX_WIDTH, 256)
     if timestep_channels % 2:
@@ -236,7 +239,7 @@ def _transformer(file: ConfigFile) -> TransformerConfig:
         num_attention_heads=heads,
         attention_head_dim=head_dim,
         joint_attention_dim=file.integer("joint_attention_dim", 1, MAX_WIDTH),
-        mlp_hidden_size=int(mlp_hidden_size),
+        mlp_hidden_size=mlp_hidden_size,
         timestep_channels=timestep_channels,
         axes_dims_rope=axes,
         rope_theta=file.number("rope_theta", 2000),

@@ -6,7 +6,6 @@ each of them is told. The result is what diffusers' files would be, so it passes
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -84,7 +83,7 @@ def transformer_config(file: SafetensorsFile, prefix: str, assumed: Assumed) -> 
         "num_layers": keys.blocks("double_blocks.{}.img_attn.qkv.weight"),
         "num_single_layers": keys.blocks("single_blocks.{}.linear1.weight"),
         "joint_attention_dim": keys.shape("txt_in.weight", 2)[1],
-        "mlp_ratio": _ratio(mlp, hidden),
+        "mlp_ratio": mlp / hidden,
         "timestep_guidance_channels": keys.shape("time_in.in_layer.weight", 2)[1],
     }
     return ConfigFile(file.path, {"eps": NORM_EPS} | values)
@@ -131,13 +130,6 @@ def _given(path: Path) -> dict[str, Any]:
         return {}
     values = ConfigFile.read(path).values
     return {key: values[key] for key in ("axes_dims_rope", "rope_theta", "eps") if key in values}
-
-
-def _ratio(product: int, factor: int) -> float:
-    """The float that, times `factor`, is exactly `product`."""
-    near = product / factor
-    tries = (near, math.nextafter(near, 0), math.nextafter(near, math.inf))
-    return next((ratio for ratio in tries if factor * ratio == product), near)
 
 
 class _Shapes:

@@ -71,9 +71,9 @@ def test_other_sizes_places_and_the_prefix(tmp_path: Path, vae: str) -> None:
         tmp_path / "diffusers",
         transformer={
             "attention_head_dim": 16,
-            "num_attention_heads": 3,
+            "num_attention_heads": 7,
             "num_layers": 3,
-            "mlp_ratio": 49 / 48,
+            "mlp_ratio": 29 / 112,
         },
         vae={"block_out_channels": [32, 64, 96, 128], "layers_per_block": 1},
         dtype="F16",
