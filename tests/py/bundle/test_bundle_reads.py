@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,21 @@ def test_dense_tensors_come_back(small: Checkpoint, weights: Variant, tmp_path: 
             dtype = np.float32 if exact else np.float16
             assert weight.array.dtype == dtype
             np.testing.assert_array_equal(weight.array, small.tensor(stage, name).astype(dtype))
+
+
+def test_the_formats_own_context_clip_counts(small: Checkpoint, tmp_path: Path) -> None:
+    """Whether the recorded config has another one, or none, as those of earlier exports."""
+    export_bundle(small, tmp_path / "b", weights="f32", context_clip=2.5)
+    path = tmp_path / "b" / "flux2-config.json"
+    value = json.loads(path.read_text())
+    assert Bundle.open(tmp_path / "b").config.prompt.context_clip == 2.5
+    value["context_clip"] = 3
+    path.write_text(json.dumps(value))
+    assert Bundle.open(tmp_path / "b").config.prompt.context_clip == 3.0
+    del value["kleinbild"]["config"]["prompt"]["context_clip"], value["context_clip"]
+    path.write_text(json.dumps(value))
+    assert Bundle.open(tmp_path / "b").config == small.config
+    assert small.config.prompt.context_clip == 0
 
 
 @pytest.mark.parametrize(("block_size", "symmetric"), [(16, False), (32, True), (64, False), (128, True)])

@@ -106,6 +106,9 @@ CONFIG_CASES = {
     "weights": (put("kleinbild", "weights", value="q2"), "\"weights\" is 'q2'"),
     "name": (put("kleinbild", "name", value="n" * 256), '"kleinbild.name" is not a text of at most 255'),
     "config field missing": (lambda c: c["kleinbild"]["config"].pop("prompt"), "'prompt' is missing"),
+    "context clip below zero": (put("context_clip", value=-1), '"context_clip" is -1; expected a number'),
+    "context clip without end": (put("context_clip", value=float("inf")), '"context_clip" is inf'),
+    "context clip as text": (put("context_clip", value="0"), '"context_clip" is 0; expected a number'),
     "config of another type": (
         put("kleinbild", "config", "transformer", "num_layers", value="5"),
         "transformer.num_layers: expected int",
