@@ -70,16 +70,16 @@ def test_errors_and_bits_are_those_of_the_bundle(small: Checkpoint, all_q4: bool
             else:
                 arrays = [weight.array]
             error = ((float32(weight) - exact) ** 2).sum()
-            size = sum(array.nbytes for array in arrays if array is not None)
+            stored = sum(array.nbytes for array in arrays if array is not None)
             total = sums.setdefault(layer_group(stage, name, spec.kind), [0.0, 0.0, 0, 0])
-            for i, part in enumerate([error, (exact**2).sum(), float(exact.size), float(size)]):
+            for i, part in enumerate([error, (exact**2).sum(), float(exact.size), float(stored)]):
                 total[i] += part
     assert losses.groups.keys() == sums.keys()
-    for group, (error, norm, weights, size) in sums.items():
+    for group, (error, norm, count, size) in sums.items():
         loss = losses.groups[group]
-        assert loss.weights == weights
+        assert loss.weights == count
         assert loss.bytes == size, group
-        assert loss.bits == pytest.approx(8 * size / weights)
+        assert loss.bits == pytest.approx(8 * size / count)
         if group != "norms":  # kept in float32
             assert loss.relative_error == pytest.approx((error / norm) ** 0.5, rel=1e-3), group
     assert losses.groups["norms"].relative_error == 0
