@@ -18,7 +18,7 @@ import numpy.typing as npt
 from kleinbild.canonical import STAGES, TensorSpec, expected_tensors
 from kleinbild.checkpoint.configs import read_model_config, read_name, read_notice
 from kleinbild.checkpoint.safetensors import FLOAT_DTYPES, SafetensorsFolder
-from kleinbild.config import ModelConfig
+from kleinbild.config import ModelConfig, config_to_json
 from kleinbild.errors import KleinbildError
 
 # Stage -> folder and file stem of its weights (the libraries' own names).
@@ -110,6 +110,30 @@ class Checkpoint:
         assert self.expected[stage][name].kind != "vector", name
         weights, stored_name, where = self._stored(stage, name)
         return _to_float32(weights.read_rows(stored_name, first, count), where)
+
+    def stored_bytes(self, stage: str, name: str) -> int:
+        """Bytes of the tensor `name` in its file; raises KleinbildError when it is missing."""
+        weights, stored_name, _ = self._stored(stage, name)
+        entry = weights.entry(stored_name)
+        return entry.end - entry.start
+
+    def identity(self) -> dict[str, object]:
+        """What changes when the checkpoint does, as JSON values: configs, headers, size and time of files.
+
+        No weight is read for it: a file that was changed without changing its time is not noticed.
+        """
+        files = {file for weights in self._weights.values() for file in weights.files()}
+        tokenizer = sorted(path for path in self.tokenizer_folder.iterdir() if path.is_file())
+        return {
+            "name": self.name,
+            "notice": self.notice,
+            "config": config_to_json(self.config),
+            "headers": sorted(file.header_sha256 for file in files),
+            "files": {
+                str(path.relative_to(self.folder)): [path.stat().st_size, path.stat().st_mtime_ns]
+                for path in (*sorted(file.path for file in files), *tokenizer)
+            },
+        }
 
     def _stored(self, stage: str, name: str) -> tuple[SafetensorsFolder, str, str]:
         """Where the tensor is stored, its name there, and both for a message."""

@@ -8,15 +8,13 @@ without clipping. Weights keep their canonical names: dense [K, N] under the nam
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
-from kleinbild.export.source import Options, WeightSource
+from kleinbild.export.conversion import ConvertedWeights
+from kleinbild.export.source import Options, TensorSource
 from kleinbild.quantise import quantise
 
 BITS = 4
@@ -27,20 +25,23 @@ ACCURACY_LEVEL = 4
 class Layers:
     """Operators on `graph` whose weights come from one stage of `source`."""
 
-    def __init__(self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options) -> None:
+    def __init__(self, graph: GraphBuilder, source: TensorSource, stage: str, options: Options) -> None:
         self.graph = graph
-        self._source = source
-        self._stage = stage
+        dtype = np.dtype(np.float16 if graph.activation == TensorProto.FLOAT16 else np.float32)
+        self._weights = ConvertedWeights(source, stage, dtype)
         self._options = options
 
     def dense(self, name: str, shape: tuple[int, ...] | None = None) -> str:
         """The canonical tensor `name` in the activations' type, reshaped to `shape` if given."""
-        array = self._activation(name)
-        return self.graph.weight(name, array if shape is None else array.reshape(shape))
+        array = self._weights.stored(name)
+        if shape is None:
+            return self.graph.weight(name, array)
+        assert isinstance(array, np.ndarray), name
+        return self.graph.weight(name, array.reshape(shape))
 
     def vector(self, name: str) -> str:
         """The canonical vector `name` in float32, [n]."""
-        return self.graph.weight(name, self._read(name))
+        return self.graph.weight(name, self._weights.float32(name))
 
     def linear(self, x: str, name: str) -> str:
         """x [..., K] W^T -> [..., N], dense, W = `name`.weight [N, K]."""
@@ -56,11 +57,11 @@ class Layers:
         if self._options.weights != "q4":
             return self.linear(x, name)
         name += ".weight"
-        array = self._read(name)
+        array = self._weights.float32(name)
         try:
             weight = quantise(array, self._options.block_size, self._options.symmetric)
         except KleinbildError as error:
-            raise KleinbildError(f"{self._stage}: tensor {name!r}: {error}") from error
+            raise KleinbildError(f"{self._weights.stage}: tensor {name!r}: {error}") from error
         inputs = [
             x,
             self.graph.weight(f"{name}_Q4", weight.codes),
@@ -118,24 +119,4 @@ class Layers:
 
     def _transposed(self, name: str) -> str:
         """A linear [N, K] as the [K, N] that MatMul takes."""
-        return self.graph.weight(name, self._activation(name).T)
-
-    def _activation(self, name: str) -> npt.NDArray[Any]:
-        array = self._read(name)
-        if self.graph.activation == TensorProto.FLOAT16:
-            return _to_float16(array, self._stage, name)
-        return array
-
-    def _read(self, name: str) -> npt.NDArray[np.float32]:
-        return self._source.tensor(self._stage, name)
-
-
-def _to_float16(array: npt.NDArray[np.float32], stage: str, name: str) -> npt.NDArray[Any]:
-    with np.errstate(over="ignore"):
-        rounded = array.astype(np.float16)
-    if not np.isfinite(rounded).all():
-        raise KleinbildError(
-            f"{stage}: tensor {name!r} holds {np.abs(array).max():g}, which float16 cannot hold; "
-            "export with --weights f32"
-        )
-    return rounded
+        return self.graph.weight(name, self._weights.transposed(name))
