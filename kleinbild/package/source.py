@@ -14,7 +14,9 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
+from kleinbild.export.export import input_bytes
 from kleinbild.package.model import Log
+from kleinbild.progress import Progress
 
 TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
@@ -69,13 +71,15 @@ def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log)
     checkpoint.check()
     weights = options.weights or DEFAULT_WEIGHTS
     log(f"exporting {checkpoint.name} with {weights} weights")
-    export_bundle(
-        checkpoint,
-        out,
-        weights=weights,
-        block_size=options.block_size or DEFAULT_BLOCK_SIZE,
-        symmetric=options.symmetric,
-    )
+    with Progress(input_bytes(checkpoint), "exporting") as progress:
+        export_bundle(
+            checkpoint,
+            out,
+            weights=weights,
+            block_size=options.block_size or DEFAULT_BLOCK_SIZE,
+            symmetric=options.symmetric,
+            advance=progress.advance,
+        )
 
 
 def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bundle:
