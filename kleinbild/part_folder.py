@@ -55,19 +55,17 @@ def part_path(out: Path) -> Path:
 
 
 def record_finished(folder: Path, step: str, key: Mapping[str, object], files: Iterable[Path]) -> None:
-    """Records that `step` made `files`, below `folder` and whole on the disk, out of what `key` says."""
+    """Records that `step` made `files`, below `folder` and whole, out of what `key` says."""
     stats = {path.relative_to(folder).as_posix(): path.stat() for path in files}
     record = {
         "key": key,
+        "boot": _boot(),
         "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
     }
     path = folder / RECORDS / f"{step}.json"
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(path.name + ".part")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     aside.rename(path)
 
 
@@ -78,9 +76,9 @@ def is_finished(folder: Path, step: str, key: Mapping[str, object]) -> bool:
     return record is not None and record[0] == json.loads(json.dumps(key)) and _whole(folder, record[1])
 
 
-def keep_finished(folder: Path) -> None:
-    """Removes from `folder` all but the marker and the files of finished steps."""
-    kept = {folder / MARKER}
+def keep_finished(folder: Path, others: Iterable[Path] = ()) -> None:
+    """Removes from `folder` all but the marker, the files of finished steps, and `others`."""
+    kept = {folder / MARKER, *others}
     for path in (folder / RECORDS).glob("*.json"):
         record = _read_record(path)
         if record is not None and _whole(folder, record[1]):
@@ -99,15 +97,6 @@ def remove_all_but(folder: Path, kept: set[Path]) -> None:
                 path.rmdir()
         else:
             path.unlink()
-
-
-def sync(path: Path) -> None:
-    """Waits until the file's bytes are on the disk: a record must not outlive what it vouches for."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lock(part: Path) -> TextIOWrapper:
@@ -139,11 +128,21 @@ def _read_record(path: Path) -> tuple[object, dict[str, list[int]]] | None:
             return None
         record = json.loads(path.read_bytes())
         files = record["files"]
-        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+        if record["boot"] != _boot() or any(
+            Path(name).is_absolute() or ".." in Path(name).parts for name in files
+        ):
             return None
         return record["key"], dict(files)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _boot() -> str:
+    """Which start of the system this is: files are not forced to the disk, so a crash voids all records."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _whole(folder: Path, files: Mapping[str, list[int]]) -> bool:

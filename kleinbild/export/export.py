@@ -32,7 +32,7 @@ from kleinbild.export.read_ahead import Advance, ReadAhead
 from kleinbild.export.source import Options, Variant, WeightSource
 from kleinbild.export.tensor_store import SHARD_BYTES, InlineStore, ShardStore
 from kleinbild.export.vae_decoder import VaeGraph
-from kleinbild.part_folder import is_finished, record_finished, sync
+from kleinbild.part_folder import is_finished, record_finished
 
 
 def export_bundle(
@@ -107,8 +107,6 @@ class _Export:
             store.write_manifest(manifest_path)
         finally:
             store.close()
-        for path in (graph_path, manifest_path):
-            sync(path)
         shards = [self.folder / name for name in store.names]
         record_finished(self.folder, stage, self.key, [graph_path, manifest_path, *shards])
 

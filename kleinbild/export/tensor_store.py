@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -104,7 +103,7 @@ class ShardStore:
         path.write_text(json.dumps(self.names, indent=2) + "\n", encoding="utf-8")
 
     def close(self) -> None:
-        """Waits until all shards are on the disk; raises OSError when they could not be written.
+        """Waits until all shards are written; raises OSError when they could not be written.
 
         Does nothing the second time.
         """
@@ -136,7 +135,7 @@ class ShardStore:
 
     def _end_shard(self) -> None:
         if self._file is not None:
-            self._waiting.append((self._writer.submit(_close, self._file), 0))
+            self._waiting.append((self._writer.submit(self._file.close), 0))
             self._file = None
 
     def _wait(self, limit: int) -> None:
@@ -146,13 +145,6 @@ class ShardStore:
             future, size = self._waiting.popleft()
             waiting -= size
             future.result()
-
-
-def _close(file: BufferedWriter) -> None:
-    """Closes `file` once its bytes are on the disk."""
-    with file:
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _blocks(array: npt.NDArray[Any] | Blocks) -> Iterable[npt.NDArray[Any]]:

@@ -14,14 +14,18 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
-from kleinbild.export.export import input_bytes
+from kleinbild.export.export import export_key, input_bytes
+from kleinbild.export.source import Options
+from kleinbild.package.files import files_below
 from kleinbild.package.model import Log
+from kleinbild.part_folder import is_finished, record_finished
 from kleinbild.progress import Progress
 
 TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
 TINY_WEIGHTS: Variant = "f16"
 DEFAULT_BLOCK_SIZE = 16
+BUNDLE = "bundle"
 CHECKPOINT_MARK = "model_index.json"
 BUNDLE_MARK = "flux2-config.json"
 
@@ -46,6 +50,11 @@ class ExportOptions:
                 f"--block-size and --symmetric go with --weights q4, not with --weights {self.weights}"
             )
 
+    def resolved(self) -> Options:
+        """The options of the export, defaults filled in; raises KleinbildError as `check` does."""
+        self.check()
+        return Options(self.weights or DEFAULT_WEIGHTS, self.block_size or DEFAULT_BLOCK_SIZE, self.symmetric)
+
 
 def identify(folder: Path) -> str:
     """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them."""
@@ -64,22 +73,40 @@ def identify(folder: Path) -> str:
 
 def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> None:
     """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`."""
-    options.check()
-    if identify(checkpoint_folder) != "checkpoint":
-        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
-    checkpoint = Checkpoint.open(checkpoint_folder)
+    _export(_open_checkpoint(checkpoint_folder), out, options.resolved(), log)
+
+
+def _open_checkpoint(folder: Path) -> Checkpoint:
+    if identify(folder) != "checkpoint":
+        raise KleinbildError(f"{folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
+    checkpoint = Checkpoint.open(folder)
     checkpoint.check()
-    weights = options.weights or DEFAULT_WEIGHTS
-    log(f"exporting {checkpoint.name} with {weights} weights")
+    return checkpoint
+
+
+def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> None:
+    log(f"exporting {checkpoint.name} with {options.weights} weights")
     with Progress(input_bytes(checkpoint), "exporting") as progress:
         export_bundle(
             checkpoint,
             out,
-            weights=weights,
-            block_size=options.block_size or DEFAULT_BLOCK_SIZE,
+            weights=options.weights,
+            block_size=options.block_size,
             symmetric=options.symmetric,
             advance=progress.advance,
         )
+
+
+def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
+    """The bundle of `checkpoint` below `work`: that of an interrupted run if it is whole, or a new one."""
+    bundle = work / BUNDLE
+    key = export_key(checkpoint, options)
+    if is_finished(work, BUNDLE, key):
+        log("using the export of the interrupted run")
+        return bundle
+    _export(checkpoint, bundle, options, log)
+    record_finished(work, BUNDLE, key, files_below(bundle))
+    return bundle
 
 
 def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bundle:
@@ -108,5 +135,4 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
                 "--weights, --block-size and --symmetric go with a checkpoint"
             )
         return Bundle.open(folder)
-    export(folder, work / "bundle", options, log)
-    return Bundle.open(work / "bundle")
+    return Bundle.open(_exported(_open_checkpoint(folder), work, options.resolved(), log))
