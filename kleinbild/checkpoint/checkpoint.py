@@ -36,7 +36,7 @@ from kleinbild.checkpoint.original_configs import (
 )
 from kleinbild.checkpoint.original_keys import transformer_slices, vae_slices
 from kleinbild.checkpoint.safetensors import FLOAT_DTYPES, SafetensorsFile, SafetensorsFolder, TensorEntry
-from kleinbild.config import ModelConfig
+from kleinbild.config import ModelConfig, config_to_json
 from kleinbild.errors import KleinbildError
 
 # Stage -> folder and file stem of its weights (the libraries' own names).
@@ -59,6 +59,10 @@ class StoredTensors(Protocol):
 
     def entry(self, name: str) -> TensorEntry:
         """Dtype and shape."""
+        ...
+
+    def files(self) -> set[SafetensorsFile]:
+        """The files that hold the tensors."""
         ...
 
     def label(self, name: str) -> str:
@@ -149,6 +153,30 @@ class Checkpoint:
         assert self.expected[stage][name].kind != "vector", name
         weights, stored_name, where = self._stored(stage, name)
         return _to_float32(weights.read_rows(stored_name, first, count), where)
+
+    def stored_bytes(self, stage: str, name: str) -> int:
+        """Bytes of the tensor `name` in its file; raises KleinbildError when it is missing."""
+        weights, stored_name, _ = self._stored(stage, name)
+        entry = weights.entry(stored_name)
+        return entry.end - entry.start
+
+    def identity(self) -> dict[str, object]:
+        """What changes when the checkpoint does, as JSON values: configs, headers, size and time of files.
+
+        No weight is read for it: a file that was changed without changing its time is not noticed.
+        """
+        files = {file for weights in self._weights.values() for file in weights.files()}
+        tokenizer = sorted(path for path in self.tokenizer_folder.iterdir() if path.is_file())
+        return {
+            "name": self.name,
+            "notice": self.notice,
+            "config": config_to_json(self.config),
+            "headers": sorted(file.header_sha256 for file in files),
+            "files": {
+                str(path.relative_to(self.folder)): [path.stat().st_size, path.stat().st_mtime_ns]
+                for path in (*sorted(file.path for file in files), *tokenizer)
+            },
+        }
 
     def _stored(self, stage: str, name: str) -> tuple[StoredTensors, str, str]:
         """Where the tensor is stored, its name there, and both for a message."""

@@ -52,6 +52,10 @@ class OriginalTensors:
         shape = (len(slices) * (rows // slices[0].parts), *rest)
         return TensorEntry(stored.dtype, shape, 0, math.prod(shape) * STORAGE[stored.dtype].itemsize)
 
+    def files(self) -> set[SafetensorsFile]:
+        """The one file."""
+        return {self._file}
+
     def label(self, name: str) -> str:
         """File and key of the tensor, for a message."""
         return f"{self._file.path}: tensor {self._key(self._slices(name)[0])!r}"

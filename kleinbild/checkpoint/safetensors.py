@@ -9,6 +9,7 @@ name and shape, not what they mean.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,11 +54,12 @@ class TensorEntry:
 
 
 class SafetensorsFile:
-    """One .safetensors file; `entries` lists its tensors by name."""
+    """One .safetensors file; `entries` lists its tensors by name, `header_sha256` is their list's digest."""
 
-    def __init__(self, path: Path, entries: dict[str, TensorEntry]) -> None:
+    def __init__(self, path: Path, entries: dict[str, TensorEntry], header_sha256: str) -> None:
         self.path = path
         self.entries = entries
+        self.header_sha256 = header_sha256
 
     @staticmethod
     def open(path: Path) -> SafetensorsFile:
@@ -72,13 +74,14 @@ class SafetensorsFile:
                     f"{path}: not a safetensors file, or a cut one "
                     f"(its header would have {length} of {size} bytes); fetch it again"
                 )
-            header = parse_object(file.read(length), f"{path}: header")
+            head = file.read(length)
+        header = parse_object(head, f"{path}: header")
         header.pop("__metadata__", None)
         entries = {
             name: _entry(f"{path}: tensor {name!r}", entry, 8 + length) for name, entry in header.items()
         }
         _check_filled(path, entries, 8 + length, size)
-        return SafetensorsFile(path, entries)
+        return SafetensorsFile(path, entries, hashlib.sha256(head).hexdigest())
 
     def read(self, name: str) -> npt.NDArray[Any]:
         """The tensor in native byte order; bfloat16 comes as the same values in float32.
@@ -168,6 +171,10 @@ class SafetensorsFolder:
     def entry(self, name: str) -> TensorEntry:
         """Dtype and shape of the tensor `name`."""
         return self._files[name].entries[name]
+
+    def files(self) -> set[SafetensorsFile]:
+        """The files that hold the tensors."""
+        return set(self._files.values())
 
     def label(self, name: str) -> str:
         """File and name of the tensor `name`, which may be missing, for a message."""

@@ -8,17 +8,14 @@ without clipping. Weights keep their canonical names: dense [K, N] under the nam
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
-from kleinbild.canonical import expected_tensors
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
-from kleinbild.export.losses import Losses, layer_group
-from kleinbild.export.source import Options, WeightSource
+from kleinbild.export.conversion import ConvertedWeights
+from kleinbild.export.losses import Losses
+from kleinbild.export.source import Options, TensorSource
 from kleinbild.quantise import quantise_measured
 
 BITS = 4
@@ -30,25 +27,24 @@ class Layers:
     """Operators on `graph` whose weights come from one stage of `source`; `losses` counts what they lose."""
 
     def __init__(
-        self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options, losses: Losses
+        self, graph: GraphBuilder, source: TensorSource, stage: str, options: Options, losses: Losses
     ) -> None:
         self.graph = graph
         self.options = options
-        self._source = source
-        self._stage = stage
-        self._losses = losses
-        self._specs = expected_tensors(source.config)[stage]
+        dtype = np.dtype(np.float16 if graph.activation == TensorProto.FLOAT16 else np.float32)
+        self._weights = ConvertedWeights(source, stage, dtype, losses)
 
     def dense(self, name: str, shape: tuple[int, ...] | None = None) -> str:
         """The canonical tensor `name` in the activations' type, reshaped to `shape` if given."""
-        array = self._activation(name)
-        return self.graph.weight(name, array if shape is None else array.reshape(shape))
+        array = self._weights.stored(name)
+        if shape is None:
+            return self.graph.weight(name, array)
+        assert isinstance(array, np.ndarray), name
+        return self.graph.weight(name, array.reshape(shape))
 
     def vector(self, name: str) -> str:
         """The canonical vector `name` in float32, [n]."""
-        array = self._read(name)
-        self._losses.add_dense(self._group(name), array, array)
-        return self.graph.weight(name, array)
+        return self.graph.weight(name, self._weights.vector(name))
 
     def linear(self, x: str, name: str) -> str:
         """x [..., K] W^T -> [..., N], dense, W = `name`.weight [N, K]."""
@@ -70,11 +66,12 @@ class Layers:
         return self._q4_linear(x, f"{name}.weight") if self.options.weights == "q4" else self.linear(x, name)
 
     def _q4_linear(self, x: str, name: str) -> str:
+        array = self._weights.float32(name)
         try:
-            quantised = quantise_measured(self._read(name), self.options.block_size, self.options.symmetric)
+            quantised = quantise_measured(array, self.options.block_size, self.options.symmetric)
         except KleinbildError as error:
-            raise KleinbildError(f"{self._stage}: tensor {name!r}: {error}") from error
-        self._losses.add_q4(self._group(name), quantised)
+            raise KleinbildError(f"{self._weights.stage}: tensor {name!r}: {error}") from error
+        self._weights.count_q4(name, quantised)
         weight = quantised.weight
         inputs = [
             x,
@@ -133,28 +130,4 @@ class Layers:
 
     def _transposed(self, name: str) -> str:
         """A linear [N, K] as the [K, N] that MatMul takes."""
-        return self.graph.weight(name, self._activation(name).T)
-
-    def _activation(self, name: str) -> npt.NDArray[Any]:
-        array = self._read(name)
-        half = self.graph.activation == TensorProto.FLOAT16
-        stored = _to_float16(array, self._stage, name) if half else array
-        self._losses.add_dense(self._group(name), array, stored)
-        return stored
-
-    def _group(self, name: str) -> str:
-        return layer_group(self._stage, name, self._specs[name].kind)
-
-    def _read(self, name: str) -> npt.NDArray[np.float32]:
-        return self._source.tensor(self._stage, name)
-
-
-def _to_float16(array: npt.NDArray[np.float32], stage: str, name: str) -> npt.NDArray[Any]:
-    with np.errstate(over="ignore"):
-        rounded = array.astype(np.float16)
-    if not np.isfinite(rounded).all():
-        raise KleinbildError(
-            f"{stage}: tensor {name!r} holds {np.abs(array).max():g}, which float16 cannot hold; "
-            "export with --weights f32"
-        )
-    return rounded
+        return self.graph.weight(name, self._weights.transposed(name))

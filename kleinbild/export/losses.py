@@ -6,8 +6,9 @@ what it does to pictures differs between groups (the few layers outside the bloc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,21 @@ class Losses:
                 error += float(difference @ difference)
                 norm += float(part @ part)
         self._add(group, exact.size, stored.nbytes, error, norm)
+
+    def merge(self, other: Losses) -> None:
+        """Adds the groups of `other`."""
+        for group, loss in other.groups.items():
+            self._add(group, loss.weights, loss.bytes, loss.squared_error, loss.squared_norm)
+
+    def write(self, path: Path) -> None:
+        """Writes the groups to `path`, for a run that takes them over; makes its folder."""
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({group: asdict(loss) for group, loss in self.groups.items()}))
+
+    @staticmethod
+    def read(path: Path) -> Losses:
+        """What `write` wrote to `path`."""
+        return Losses({group: Loss(**sums) for group, sums in json.loads(path.read_text()).items()})
 
     def measure(self, folder: Path, stages: tuple[str, ...]) -> None:
         """Takes the sizes of the files in the bundle `folder`: each of `stages`, and the rest."""

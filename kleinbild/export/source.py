@@ -23,13 +23,25 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 Variant = Literal["q4", "f16", "f32"]
 
 
-class WeightSource(Protocol):
-    """A model as canonical tensors in float32 (kleinbild.canonical)."""
+class TensorSource(Protocol):
+    """Canonical tensors in float32 (kleinbild.canonical)."""
 
     @property
     def config(self) -> ModelConfig:
         """The model's numbers."""
         ...
+
+    def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
+        """One canonical tensor; a linear is [N out, K in]."""
+        ...
+
+    def rows(self, stage: str, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
+        """Rows [first, first + count) of one canonical tensor that is no vector."""
+        ...
+
+
+class WeightSource(TensorSource, Protocol):
+    """A model to export. Several threads may read its tensors at once."""
 
     @property
     def name(self) -> str:
@@ -50,8 +62,12 @@ class WeightSource(Protocol):
         """Raises KleinbildError when a tensor is missing or of the wrong shape."""
         ...
 
-    def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
-        """One canonical tensor; a linear is [N out, K in]."""
+    def stored_bytes(self, stage: str, name: str) -> int:
+        """Bytes that one canonical tensor takes where it is stored."""
+        ...
+
+    def identity(self) -> dict[str, object]:
+        """What tells this source from a changed one without reading its weights, as JSON values."""
         ...
 
 

@@ -1,11 +1,13 @@
 """The command line of build.py: export, site, check.
 
-It turns arguments into calls and KleinbildErrors into one line on stderr; it decides nothing else.
+It turns arguments into calls, and KleinbildErrors and interrupts into one line on stderr; it decides nothing
+else.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +17,35 @@ from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
 from kleinbild.package.site import build_site
 from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
+from kleinbild.package.termination import Terminated, sigterm_as_interrupt
+from kleinbild.part_folder import part_path
 from kleinbild.weights import BLOCK_SIZES
 
 PROBLEMS_SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0, or 1 after an error (argparse exits 2 on misuse)."""
+    """Runs one command and returns the exit status: 0, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM
+    (argparse exits 2 on misuse).
+    """
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        with sigterm_as_interrupt():
+            status: int = options.run(options)
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as interrupt:
+        print(_interrupted(options), file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     return status
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    part = part_path(options.out) if "out" in options else None
+    if part is None or not part.exists():
+        return "interrupted"
+    return f"interrupted; {part} keeps what is finished: run the same command again to go on, or remove it"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,12 +15,18 @@ from kleinbild.checkpoint.configs import INDEX_FILE
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Losses, Variant, export_bundle
+from kleinbild.export.export import export_key, input_bytes
+from kleinbild.export.source import Options
+from kleinbild.package.files import files_below
 from kleinbild.package.model import Log
+from kleinbild.part_folder import is_finished, record_finished
+from kleinbild.progress import Progress
 
 TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
 TINY_WEIGHTS: Variant = "f16"
 DEFAULT_BLOCK_SIZE = 16
+BUNDLE = "bundle"
 BUNDLE_MARK = "flux2-config.json"
 
 
@@ -48,6 +54,17 @@ class ExportOptions:
                 f"not with --weights {self.weights}"
             )
 
+    def resolved(self) -> Options:
+        """The options of the export, defaults filled in; raises KleinbildError as `check` does."""
+        self.check()
+        return Options(
+            self.weights or DEFAULT_WEIGHTS,
+            self.block_size or DEFAULT_BLOCK_SIZE,
+            self.symmetric,
+            self.all_q4,
+            self.context_clip or 0.0,
+        )
+
 
 def identify(folder: Path) -> str:
     """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them.
@@ -68,26 +85,46 @@ def identify(folder: Path) -> str:
     )
 
 
-def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> Losses:
-    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`; what its weights lost."""
-    options.check()
-    if identify(checkpoint_folder) != "checkpoint":
-        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {INDEX_FILE} in it)")
-    checkpoint = Checkpoint.open(checkpoint_folder)
+def export(path: Path, out: Path, options: ExportOptions, log: Log) -> Losses:
+    """Exports the checkpoint `path` to the bundle folder `out`; what its weights lost."""
+    return _export(_open_checkpoint(path), out, options.resolved(), log)
+
+
+def _open_checkpoint(path: Path) -> Checkpoint:
+    if identify(path) != "checkpoint":
+        raise KleinbildError(f"{path}: not a checkpoint (no {INDEX_FILE} in it)")
+    checkpoint = Checkpoint.open(path)
     checkpoint.check()
+    return checkpoint
+
+
+def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> Losses:
     for line in checkpoint.assumed:
         log(line)
-    weights = options.weights or DEFAULT_WEIGHTS
-    log(f"exporting {checkpoint.name} with {weights} weights")
-    return export_bundle(
-        checkpoint,
-        out,
-        weights=weights,
-        block_size=options.block_size or DEFAULT_BLOCK_SIZE,
-        symmetric=options.symmetric,
-        all_q4=options.all_q4,
-        context_clip=options.context_clip or 0.0,
-    )
+    log(f"exporting {checkpoint.name} with {options.weights} weights")
+    with Progress(input_bytes(checkpoint), "exporting") as progress:
+        return export_bundle(
+            checkpoint,
+            out,
+            weights=options.weights,
+            block_size=options.block_size,
+            symmetric=options.symmetric,
+            all_q4=options.all_q4,
+            context_clip=options.context_clip,
+            advance=progress.advance,
+        )
+
+
+def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
+    """The bundle of `checkpoint` below `work`: that of an interrupted run if it is whole, or a new one."""
+    bundle = work / BUNDLE
+    key = export_key(checkpoint, options)
+    if is_finished(work, BUNDLE, key):
+        log("using the export of the interrupted run")
+        return bundle
+    _export(checkpoint, bundle, options, log)
+    record_finished(work, BUNDLE, key, files_below(bundle))
+    return bundle
 
 
 def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bundle:
@@ -116,5 +153,4 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
                 "--weights, --block-size, --symmetric, --all-q4 and --context-clip go with a checkpoint"
             )
         return Bundle.open(folder)
-    export(folder, work / "bundle", options, log)
-    return Bundle.open(work / "bundle")
+    return Bundle.open(_exported(_open_checkpoint(folder), work, options.resolved(), log))

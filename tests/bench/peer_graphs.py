@@ -101,17 +101,10 @@ class RandomLinears:
 class _RandomVectors:
     """The part of a checkpoint that `Layers` reads here: norm weights, near one."""
 
-    notice = ""
-    tokenizer_folder = Path()
-
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config = config
-        self.name = "random"
         self._rng = np.random.default_rng(seed)
         self._specs = expected_tensors(config)
-
-    def check(self) -> None:
-        """Nothing can be missing."""
 
     def spec(self, stage: str, name: str) -> TensorSpec:
         """The canonical kind and shape of a tensor."""
@@ -120,6 +113,10 @@ class _RandomVectors:
     def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
         """Random values around one."""
         return self._rng.uniform(0.8, 1.2, self.spec(stage, name).shape).astype(np.float32)
+
+    def rows(self, stage: str, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
+        """Some rows of a tensor."""
+        return self.tensor(stage, name)[first : first + count]
 
 
 class _SharedLayers(Layers):

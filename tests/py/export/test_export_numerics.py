@@ -55,6 +55,15 @@ class Changed:
     def tensor(self, stage: str, name: str) -> Float32:
         return self._change(name, self._source.tensor(stage, name))
 
+    def rows(self, stage: str, name: str, first: int, count: int) -> Float32:
+        return self.tensor(stage, name)[first : first + count]
+
+    def stored_bytes(self, stage: str, name: str) -> int:
+        return self._source.stored_bytes(stage, name)
+
+    def identity(self) -> dict[str, object]:
+        return self._source.identity()
+
 
 def golden_checkpoint(name: str, tmp_path: Path) -> Path:
     if name == "tiny-hd32":
