@@ -84,7 +84,7 @@ def test_every_weight_is_read_once(small: Checkpoint, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_finished_stages_for_the_next_run(small: Checkpoint, tmp_path: Path) -> None:
-    export_bundle(small, tmp_path / "expected", weights="q4")
+    losses = export_bundle(small, tmp_path / "expected", weights="q4")
     out = tmp_path / "bundle"
     interrupt(small, out, LATE)
     assert not out.exists()
@@ -98,7 +98,8 @@ def test_an_interrupt_leaves_finished_stages_for_the_next_run(small: Checkpoint,
     ]
     inode = (tmp_path / "bundle.part" / "text-encoder-q4-00001.onnx_data").stat().st_ino
     source, told = Source(small), list[int]()
-    export_bundle(source, out, weights="q4", advance=lambda count, _: told.append(count))
+    taken_over = export_bundle(source, out, weights="q4", advance=lambda count, _: told.append(count))
+    assert taken_over == losses
     assert stage_reads(source) == 0
     assert sum(told) == input_bytes(small)
     assert contents(out) == contents(tmp_path / "expected")
