@@ -108,9 +108,7 @@ def mean(e: Expressions, x: Value, axes: list[int], keep: bool) -> Value:
     """The mean over `axes`; in normal form over the last one, which stays with size 1."""
     if keep and axes == [len(x.sizes) - 1]:
         return e.make("mean", [x], (*x.sizes[:-1], 1))
-    shape = tuple(
-        1 if i in axes else size for i, size in enumerate(x.sizes) if keep or i not in axes
-    )
+    shape = tuple(1 if i in axes else size for i, size in enumerate(x.sizes) if keep or i not in axes)
     return e.make("mean_over", [x], shape, (*axes, keep))
 
 
@@ -118,7 +116,11 @@ def rms(e: Expressions, x: Value, eps: float) -> Value:
     """x / sqrt(mean(x^2) + eps) over the last axis, or the layer norm that it is when x is centred."""
     if x.op == "add":
         for centred, minus in (x.inputs, x.inputs[::-1]):
-            if minus.op == "negative" and minus.inputs[0].op == "mean" and minus.inputs[0].inputs[0] is centred:
+            if (
+                minus.op == "negative"
+                and minus.inputs[0].op == "mean"
+                and minus.inputs[0].inputs[0] is centred
+            ):
                 return e.make("layer_norm", [centred], centred.shape, (eps,))
     return e.make("rms", [x], x.shape, (eps,))
 

@@ -17,23 +17,32 @@ from kleinbild.bundle.expression import FOLD_ELEMENTS, UnsupportedError, Value
 
 Array = npt.NDArray[np.float64]
 MAX_DEPTH = 64
+MAX_COMPUTED = 1 << 24
 
 
 def evaluate(x: Value, inputs: Mapping[Value, Array]) -> Array:
     """`x` in float64 with `inputs` given; raises UnsupportedError when it depends on more."""
-    return _evaluate(x, dict(inputs), 0)
+    return _Evaluation(inputs).run(x, 0)
 
 
-def _evaluate(x: Value, known: dict[Value, Array], depth: int) -> Array:
-    if x in known:
-        return known[x]
-    if x.array is not None:
-        return x.array.astype(np.float64)
-    if depth > MAX_DEPTH or x.op not in _OPERATORS or math.prod(x.sizes) > FOLD_ELEMENTS:
-        raise UnsupportedError(f"it depends on {x.describe()}")
-    values = [_evaluate(value, known, depth + 1) for value in x.inputs]
-    known[x] = np.asarray(_OPERATORS[x.op](x, *values), np.float64)
-    return known[x]
+class _Evaluation:
+    def __init__(self, inputs: Mapping[Value, Array]) -> None:
+        self._known = dict(inputs)
+        self._left = MAX_COMPUTED
+
+    def run(self, x: Value, depth: int) -> Array:
+        if x in self._known:
+            return self._known[x]
+        if x.array is not None:
+            return x.array.astype(np.float64)
+        elements = math.prod(x.sizes)
+        self._left -= elements
+        if depth > MAX_DEPTH or x.op not in _OPERATORS or elements > FOLD_ELEMENTS or self._left < 0:
+            raise UnsupportedError(f"it depends on {x.describe()}")
+        values = [self.run(value, depth + 1) for value in x.inputs]
+        with np.errstate(all="ignore"):
+            self._known[x] = np.asarray(_OPERATORS[x.op](x, *values), np.float64)
+        return self._known[x]
 
 
 def _take(x: Value, a: Array) -> Any:

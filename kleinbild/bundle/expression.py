@@ -1,17 +1,17 @@
-"""What a graph computes, as expressions: one object for equal computations, whatever the exporter called them.
+"""What a graph computes, as expressions: one object for equal computations, whatever they are called.
 
 An `Expressions` makes values and never makes the same one twice, so that identity means equality: a shared
 Sigmoid and two copies of it are one value. Small constants hold their numbers, large ones say where theirs
-are stored. What the operators mean, and in which normal form they are kept, is in arithmetic.py and layout.py.
+are stored. What the operators mean, and their normal form, is in arithmetic.py, linear.py and layout.py.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from kleinbild.bundle.stored import StoredTensor
@@ -23,8 +23,10 @@ MAX_VALUES = 1 << 20
 MAX_RANK = 8
 # Constants up to this size are computed with while a graph is read: masks and tables of 512 tokens fit.
 FOLD_ELEMENTS = 1 << 19
-# Constants up to this size are compared by content, so that merged and copied ones are the same.
+# Stored constants up to this size are read at once: norms, biases, sizes.
 SMALL_ELEMENTS = 1 << 14
+# A graph may compute with this many elements in all, so that none can keep a machine busy.
+BUDGET_ELEMENTS = 1 << 25
 
 
 class UnsupportedError(Exception):
@@ -46,10 +48,10 @@ class Value:
         id_: int,
         op: str,
         inputs: tuple[Value, ...],
+        *,
         attributes: tuple[Any, ...],
         shape: Shape | None,
         origin: str,
-        *,
         array: npt.NDArray[Any] | None = None,
         stored: StoredTensor | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Value:
         self.origin = origin
         self.array = array
         self.stored = stored
-        self.constant = op == "constant" or (
+        self.constant: bool = op == "constant" or (
             bool(inputs) and op != "opaque" and all(value.constant for value in inputs)
         )
 
@@ -94,6 +96,15 @@ class Expressions:
     def __init__(self) -> None:
         self.origin = ""
         self._values: dict[tuple[Any, ...], Value] = {}
+        self._budget = BUDGET_ELEMENTS
+
+    def spend(self, elements: int) -> None:
+        """Notes that `elements` were computed; raises KleinbildError when it is too much for one graph."""
+        self._budget -= elements
+        if self._budget < 0:
+            raise KleinbildError(
+                f"{self.origin}: the graph computes with more than {BUDGET_ELEMENTS} constants"
+            )
 
     def make(
         self, op: str, inputs: Sequence[Value], shape: Shape | None, attributes: tuple[Any, ...] = ()
@@ -102,22 +113,22 @@ class Expressions:
         if shape is not None and len(shape) > MAX_RANK:
             raise UnsupportedError(f"a shape of {len(shape)} sizes")
         key = (op, tuple(value.id for value in inputs), attributes)
-        return self._once(key, op, tuple(inputs), attributes, shape)
+        return self._once(key, op, tuple(inputs), attributes=attributes, shape=shape)
 
     def input(self, name: str, shape: Shape) -> Value:
         """The graph input `name`."""
-        return self._once(("input", name), "input", (), (name,), shape)
+        return self._once(("input", name), "input", (), attributes=(name,), shape=shape)
 
     def opaque(self, reason: str) -> Value:
         """A value of which nothing is known but why."""
         key = ("opaque", len(self._values))
-        value = self._once(key, "opaque", (), (reason,), None)
+        value = self._once(key, "opaque", (), attributes=(reason,), shape=None)
         value.origin = f"{value.origin}: {reason}" if value.origin else reason
         return value
 
     def constant(self, array: npt.NDArray[Any]) -> Value:
         """A computed constant."""
-        return self._array(np.ascontiguousarray(array).reshape(array.shape), None)
+        return self._array(array, None)
 
     def stored(self, tensor: StoredTensor) -> Value:
         """A tensor as it is stored. Raises KleinbildError when it is small and its bytes are not there."""
@@ -126,17 +137,20 @@ class Expressions:
         if math.prod(tensor.shape) <= SMALL_ELEMENTS:
             return self._array(tensor.read(), tensor)
         key = ("stored", tensor.where, tensor.name)
-        return self._once(key, "constant", (), (), tensor.shape, stored=tensor)
+        return self._once(key, "constant", (), attributes=(), shape=tensor.shape, stored=tensor)
 
     def _array(self, array: npt.NDArray[Any], tensor: StoredTensor | None) -> Value:
-        key: tuple[Any, ...] = ("array", array.dtype.str, array.shape, array.tobytes())
-        return self._once(key, "constant", (), (), array.shape, array=array, stored=tensor)
+        self.spend(array.size + 1)
+        content = hashlib.sha256(array.tobytes()).digest()
+        key: tuple[Any, ...] = ("array", array.dtype.str, array.shape, content)
+        return self._once(key, "constant", (), attributes=(), shape=array.shape, array=array, stored=tensor)
 
     def _once(
         self,
         key: tuple[Any, ...],
         op: str,
         inputs: tuple[Value, ...],
+        *,
         attributes: tuple[Any, ...],
         shape: Shape | None,
         array: npt.NDArray[Any] | None = None,
@@ -147,7 +161,14 @@ class Expressions:
             if len(self._values) >= MAX_VALUES:
                 raise KleinbildError(f"{self.origin}: the graph computes more than {MAX_VALUES} values")
             found = Value(
-                len(self._values), op, inputs, attributes, shape, self.origin, array=array, stored=stored
+                len(self._values),
+                op,
+                inputs,
+                attributes=attributes,
+                shape=shape,
+                origin=self.origin,
+                array=array,
+                stored=stored,
             )
             self._values[key] = found
         return found

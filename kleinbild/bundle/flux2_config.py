@@ -86,7 +86,9 @@ def read_record(folder: Path) -> BundleRecord:
         raise KleinbildError(f"{path}: expected a JSON object")
     for key, allowed in NEUTRAL_KEYS.items():
         if key in value and value[key] != allowed:
-            raise KleinbildError(f'{path}: "{key}" is {str(value[key])[:80]!r}; only {allowed} is implemented')
+            raise KleinbildError(
+                f'{path}: "{key}" is {str(value[key])[:80]!r}; only {allowed} is implemented'
+            )
     models = _object(path, value, "models", "it lists the graphs")
     post = value.get("vae_decoder_post_stage_keys")
     if not isinstance(post, list) or not 1 <= len(post) <= MAX_POST_STAGES:

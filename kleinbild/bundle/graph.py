@@ -101,7 +101,9 @@ class Graph:
                 if not waiting[follower]:
                     ready.append(follower)
         if len(order) != len(nodes):
-            raise KleinbildError(f"{self.where}: {len(nodes) - len(order)} nodes wait for each other (a cycle)")
+            raise KleinbildError(
+                f"{self.where}: {len(nodes) - len(order)} nodes wait for each other (a cycle)"
+            )
         return order
 
 

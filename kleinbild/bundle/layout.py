@@ -21,8 +21,8 @@ Positions = npt.NDArray[np.int64]
 
 MOVES = ("reshape", "transpose", "slice", "expand", "take")
 MAX_CONSTANT_ELEMENTS = 1 << 29
-MAX_FOLLOWED = 1 << 24
-MAX_CHAIN = 64
+MAX_FOLLOWED = 1 << 18
+MAX_CHAIN = 32
 
 
 def reshape(e: Expressions, x: Value, shape: Shape) -> Value:
@@ -65,6 +65,12 @@ def slice_(e: Expressions, x: Value, axis: int, start: int, stop: int) -> Value:
     if x.op == "slice" and x.attributes[0] == axis:
         first = x.attributes[1]
         return slice_(e, x.inputs[0], axis, first + start, first + stop)
+    if x.op == "concat" and x.attributes[0] == axis:
+        first = 0
+        for part in x.inputs:
+            if first <= start and stop <= first + part.sizes[axis]:
+                return slice_(e, part, axis, start - first, stop - first)
+            first += part.sizes[axis]
     return e.make("slice", [x], shape, (axis, start, stop))
 
 
@@ -109,6 +115,7 @@ def take(e: Expressions, x: Value, axis: int, indices: npt.NDArray[np.int64]) ->
     size = x.sizes[axis]
     if indices.size and (indices.min() < -size or indices.max() >= size):
         raise UnsupportedError(f"an index outside of {size} elements")
+    e.spend(indices.size)
     flat = [int(index) % size for index in indices.reshape(-1)]
     shape = (*x.sizes[:axis], *indices.shape, *x.sizes[axis + 1 :])
     if x.array is not None and foldable(x, shape=shape):
@@ -129,8 +136,13 @@ def normal_axis(axis: int, rank: int) -> int:
 
 
 def unmoved(x: Value) -> Value:
-    """The value whose elements `x` holds, all or some of them, in whatever order."""
-    while x.op in MOVES:
+    """The value whose elements `x` holds, all or some of them, in whatever order.
+
+    Where moves do not end, it is one of them.
+    """
+    for _ in range(MAX_CHAIN):
+        if x.op not in MOVES:
+            break
         x = x.inputs[0]
     return x
 
@@ -141,7 +153,7 @@ def order(x: Value, source: Value, axes: Sequence[int], at: Sequence[int] = ()) 
     Only elements at index `at`, 0 if not given, of all axes of `source` but `axes` count; they are numbered
     in C order. Raises UnsupportedError when `x` is no mere rearrangement of `source`.
     """
-    chain = []
+    chain: list[Value] = []
     while x is not source:
         if x.op not in MOVES or len(chain) >= MAX_CHAIN:
             raise UnsupportedError(f"{x.op} between the two")

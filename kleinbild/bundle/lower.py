@@ -13,7 +13,8 @@ import onnx
 
 from kleinbild.bundle.expression import Expressions, Shape, UnsupportedError, Value
 from kleinbild.bundle.graph import ONNX_DOMAINS, Graph
-from kleinbild.bundle.operators import CONTRIB_OPERATORS, OPERATORS, Node
+from kleinbild.bundle.node import Node
+from kleinbild.bundle.operators import CONTRIB_OPERATORS, OPERATORS
 from kleinbild.errors import KleinbildError
 
 CONTRIB_DOMAIN = "com.microsoft"
@@ -51,7 +52,7 @@ def lower(e: Expressions, graph: Graph, inputs: Mapping[str, Value]) -> dict[str
 
     for proto in graph.nodes:
         found = [value(name) for name in proto.input]
-        e.origin = f"{proto.op_type[:40]} {proto.name[:120]!r} in {graph.where}"
+        e.origin = f"{proto.op_type[:40]!r} {proto.name[:120]!r} in {graph.where}"
         for name, result in zip(proto.output, _apply(e, proto, found), strict=False):
             if name:
                 values[name] = result
@@ -69,7 +70,9 @@ def input_shape(graph: Graph, name: str, wanted: Shape) -> Shape:
         names = ", ".join(repr(value.name[:80]) for value in graph.inputs[:8])
         raise KleinbildError(f"{graph.where}: has no input {name[:120]!r}; its inputs are {names or 'none'}")
     if len(declared) != len(wanted):
-        raise KleinbildError(f"{graph.where}: input {name[:120]!r} has {len(declared)} sizes, not {len(wanted)}")
+        raise KleinbildError(
+            f"{graph.where}: input {name[:120]!r} has {len(declared)} sizes, not {len(wanted)}"
+        )
     shape = tuple(want if size is None else size for size, want in zip(declared, wanted, strict=True))
     if any(not 1 <= size <= MAX_INPUT_SIZE for size in shape):
         raise KleinbildError(f"{graph.where}: input {name[:120]!r} has the shape {list(shape)}")

@@ -15,6 +15,7 @@ from kleinbild.bundle.places import Place, Rows, whole
 from kleinbild.errors import KleinbildError
 
 MAX_SEARCH = 1 << 14
+MAX_FACTORS = 32
 SCALE_TOLERANCE = 1e-2
 
 
@@ -28,6 +29,10 @@ class Role:
     def of(self, name: str) -> Role:
         """The role `name` of the same stage."""
         return Role(self.stage, name)
+
+    def within(self, part: str) -> Role:
+        """The role of `part` of what this one is."""
+        return Role(self.stage, f"{part} of {self.name}")
 
     def missing(self, expected: str, found: Value | str) -> KleinbildError:
         """An error to raise: `expected` was not there, `found` was."""
@@ -97,13 +102,13 @@ def whole_linear(x: Value, role: Role) -> tuple[Value, Place]:
     source = source_rows(x, role)
     rows = source.rows
     if (rows.start, rows.stop) != (0, rows.weight.sizes[0]):
-        raise role.missing("all rows of a linear", f"rows {rows.start}:{rows.stop} of {source.linear.describe()}")
+        raise role.missing(
+            "all rows of a linear", f"rows {rows.start}:{rows.stop} of {source.linear.describe()}"
+        )
     return source.x, whole(rows.weight)
 
 
-def moved(
-    x: Value, source: Value, axes: Sequence[int], role: Role, at: Sequence[int] = ()
-) -> list[int]:
+def moved(x: Value, source: Value, axes: Sequence[int], role: Role, at: Sequence[int] = ()) -> list[int]:
     """layout.order, as KleinbildError when it cannot tell."""
     try:
         return layout.order(x, source, axes, at)
@@ -124,11 +129,10 @@ def as_norm(x: Value) -> Norm | None:
     if x.op != "multiply":
         return None
     for normed, weight in pairs(x):
-        if normed.op == "rms" and weight.constant and normed.shape is not None:
-            size = normed.shape[-1]
-            if weight.shape is not None and weight.shape[-1:] == (size,) and max(weight.shape) == size:
-                if all(n == 1 for n in weight.shape[:-1]):
-                    return Norm(x, normed.inputs[0], weight, normed.attributes[0])
+        if normed.op != "rms" or not weight.constant or normed.shape is None or not weight.shape:
+            continue
+        if weight.shape == (1,) * (len(weight.shape) - 1) + normed.shape[-1:]:
+            return Norm(x, normed.inputs[0], weight, normed.attributes[0])
     return None
 
 
@@ -168,11 +172,11 @@ def attention(x: Value, role: Role) -> Attention:
     if product.op != "matmul" or product.inputs[0].op != "softmax":
         raise role.missing("an attention", product)
     softmax, v = product.inputs
-    scores, scale = _scaled(softmax.inputs[0])
+    scores, scale = _scores(softmax.inputs[0])
     if scores.op != "matmul":
         raise role.missing("the product of queries and keys", scores)
     q, k = scores.inputs
-    scale *= _scaled(q)[1] * _scaled(k)[1]
+    scale *= without_factors(q)[1] * without_factors(k)[1]
     expected = q.sizes[-1] ** -0.5
     if abs(scale - expected) > SCALE_TOLERANCE * expected:
         raise role.missing(f"scores scaled by {expected:g}", f"a scale of {scale:g} at {scores.describe()}")
@@ -180,7 +184,7 @@ def attention(x: Value, role: Role) -> Attention:
 
 
 def _tokens(x: Value, product: Value, role: Role) -> range:
-    """The tokens of `product` [.., heads, S, d] that `x` [.., tokens, heads * d] holds, heads side by side."""
+    """The tokens of `product` [.., heads, S, d] in `x` [.., tokens, heads * d], heads side by side."""
     rank = len(product.sizes)
     tokens = moved(x, product, [rank - 2], role)
     start = tokens[0] if tokens else 0
@@ -193,25 +197,31 @@ def _tokens(x: Value, product: Value, role: Role) -> range:
     return range(start, start + len(tokens))
 
 
-def _scaled(x: Value) -> tuple[Value, float]:
-    """`x` without constant factors, moves and masks, and the factors' product."""
+def without_factors(x: Value) -> tuple[Value, float]:
+    """`x` without moves and constant factors, and the factors' product."""
     factor = 1.0
-    while True:
-        if x.op in layout.MOVES or x.op in ("clip", "cast"):
+    for _ in range(MAX_FACTORS):
+        if x.op == "multiply":
+            found = next(((a, b.scalar) for a, b in pairs(x) if b.scalar is not None), None)
+            if found is None:
+                break
+            x, factor = found[0], factor * (found[1] or 0.0)
+        elif x.op in layout.MOVES:
             x = x.inputs[0]
-        elif x.op == "multiply" and any(value.scalar is not None for value in x.inputs):
-            number, x = next((b.scalar, a) for a, b in pairs(x) if b.scalar is not None)
-            factor *= number if number is not None else 1.0
-        elif x.op == "add" and any(_is_scores(value) for value in x.inputs):
-            x = next(value for value in x.inputs if _is_scores(value))
         else:
-            return x, factor
+            break
+    return x, factor
 
 
-def _is_scores(x: Value) -> bool:
-    while x.op in layout.MOVES or (x.op == "multiply" and any(v.scalar is not None for v in x.inputs)):
-        x = x.inputs[0] if x.op in layout.MOVES else next(a for a, b in pairs(x) if b.scalar is not None)
-    return x.op == "matmul"
+def _scores(x: Value) -> tuple[Value, float]:
+    """What enters a softmax without factors and one mask, added or chosen by, and the factors' product."""
+    x, factor = without_factors(x)
+    if x.op in ("add", "where"):
+        for value in x.inputs[-2:]:
+            inner, more = without_factors(value)
+            if inner.op == "matmul":
+                return inner, factor * more
+    return x, factor
 
 
 def gated(x: Value, role: Role) -> tuple[Value, Value]:

@@ -29,7 +29,9 @@ def model_config(record: BundleRecord, found: Recognised) -> ModelConfig:
     where = str(record.folder / CONFIG_FILE)
     scale = found.transformer.timestep_scale
     if not isclose(scale, TIMESTEPS, rel_tol=1e-3):
-        raise KleinbildError(f"{where}: the transformer counts {scale:g} timesteps; only {TIMESTEPS} is implemented")
+        raise KleinbildError(
+            f"{where}: the transformer counts {scale:g} timesteps; only {TIMESTEPS} is implemented"
+        )
     config = ModelConfig(
         text_encoder=found.text_encoder,
         transformer=found.transformer.config,
@@ -73,7 +75,9 @@ def _untold(config: ModelConfig) -> set[str]:
     return names | {"prompt.template_prefix", "prompt.template_suffix"}
 
 
-def _differences(recorded: dict[str, Any], derived: dict[str, Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+def _differences(
+    recorded: dict[str, Any], derived: dict[str, Any], path: str
+) -> Iterator[tuple[str, Any, Any]]:
     for key, value in recorded.items():
         name = f"{path}{key}"
         if isinstance(value, dict):

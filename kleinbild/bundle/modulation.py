@@ -33,9 +33,12 @@ def modulated(x: Value, role: Role) -> Modulated:
             for normed, factor in pairs(product):
                 scale = _without_one(factor)
                 if normed.op == "layer_norm" and scale is not None:
-                    part = role.of(f"the modulation of {role.name}")
+                    part = role.within("the modulation")
                     return Modulated(
-                        normed.inputs[0], source_rows(scale, part), source_rows(shift, part), normed.attributes[0]
+                        normed.inputs[0],
+                        source_rows(scale, part),
+                        source_rows(shift, part),
+                        normed.attributes[0],
                     )
     raise role.missing("a layer norm without weights, times 1 + scale, plus shift", x)
 
@@ -83,14 +86,14 @@ class Modulations:
     def _note(self, name: str, place: int, found: Rows, role: Role) -> None:
         known = self._rows.setdefault(name, {}).setdefault(place, found)
         if known != found:
-            raise role.of(f"{name} of {role.name}").missing(
+            raise role.within(f"{name}").missing(
                 "the same modulation in every block", f"rows {found.start}:{found.stop} of {found.weight!r}"
             )
 
     def same_vector(self, source: Source, role: Role) -> None:
         """Checks that the linear of `source` takes silu of the one timestep vector."""
         if source.x.op != "silu" or (self._vector is not None and source.x.inputs[0] is not self._vector):
-            raise role.of(f"the modulation of {role.name}").missing("a linear of silu of one vector", source.x)
+            raise role.within("the modulation").missing("a linear of silu of one vector", source.x)
         self._vector = source.x.inputs[0]
 
     def vector(self, out: Modulated, role: Role) -> Value:

@@ -93,7 +93,10 @@ def check_place(place: Place, where: str) -> None:
 
 def where_stored(place: Place) -> str:
     """The graph file that holds the first stored tensor of `place`, "" when all of it is computed."""
-    stored = [leaf.stored for leaf in _leaves(place.parts[0].weight)]
+    try:
+        stored = [leaf.stored for leaf in _leaves(place.parts[0].weight)]
+    except UnsupportedError:
+        return ""
     return next((tensor.where for tensor in stored if tensor is not None), "")
 
 
@@ -192,5 +195,3 @@ def _finite_floats(array: Array, where: str) -> npt.NDArray[np.floating[Any]]:
         if not np.isfinite(flat[start : start + FINITE_CHUNK_ELEMENTS]).all():
             raise KleinbildError(f"{where}: holds NaN or infinity; fetch the bundle again")
     return array
-
-

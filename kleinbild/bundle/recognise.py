@@ -72,15 +72,24 @@ def _transformer(record: BundleRecord, picture_tokens: int) -> FoundTransformer:
         "ctx_ids": (1, record.text_seq_len, POSITION_AXES),
     }
     inputs, outputs = _lowered(file, shapes)
-    return find_transformer(_only(file, outputs), TransformerInputs(**{name: inputs[name] for name in INPUTS}))
-
-
-def _vae_decoder(record: BundleRecord, latent_sizes: tuple[int, int]) -> tuple[VaeDecoderConfig, dict[str, Place]]:
-    pre, chunk, *post = (
-        VaeGraph(Graph(file), file.inputs, file.outputs) for file in record.stages["vae_decoder"]
+    return find_transformer(
+        _only(file, outputs), TransformerInputs(**{name: inputs[name] for name in INPUTS})
     )
+
+
+def _vae_decoder(
+    record: BundleRecord, latent_sizes: tuple[int, int]
+) -> tuple[VaeDecoderConfig, dict[str, Place]]:
+    pre, chunk, *post = (_vae_graph(file) for file in record.stages["vae_decoder"])
     found = chain(Expressions(), pre, chunk, post, latent_sizes)
     return find_vae_decoder(found.image, found.z)
+
+
+def _vae_graph(file: GraphFile) -> VaeGraph:
+    """A graph with the order of its tensors as flux2-config.json gives it, else its own."""
+    graph = Graph(file)
+    inputs = file.inputs or tuple(value.name for value in graph.inputs)
+    return VaeGraph(graph, inputs, file.outputs or tuple(graph.outputs))
 
 
 def _lowered(file: GraphFile, shapes: dict[str, Shape]) -> tuple[dict[str, Value], dict[str, Value]]:

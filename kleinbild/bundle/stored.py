@@ -125,9 +125,7 @@ class StoredTensor:
         offset = self._number(entries.get("offset", "0"))
         length = self._number(entries.get("length", str(max(0, size - offset))))
         if length != needed:
-            raise KleinbildError(
-                f"{self} is {list(self.shape)}, {needed} bytes, but {length} are recorded"
-            )
+            raise KleinbildError(f"{self} is {list(self.shape)}, {needed} bytes, but {length} are recorded")
         if offset + length > size:
             raise KleinbildError(
                 f"{path}: ends after {size} bytes, tensor {self._name} at {offset + length}; "

@@ -35,7 +35,8 @@ from kleinbild.canonical import EMBEDDING
 from kleinbild.config import TextEncoderConfig
 
 STAGE = "text_encoder"
-MAX_LAYERS = 1 << 10
+MAX_LAYERS = 1 << 8
+MAX_TAPS = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def find_text_encoder(ctx: Value, input_ids: Value) -> tuple[TextEncoderConfig, 
     """
     role = Role(STAGE, "the tapped layers")
     taps = _taps(ctx, role)
-    states, layers = [max(taps, key=lambda tap: tap.id)], []
+    states = [max(taps, key=lambda tap: tap.id)]
+    layers: list[_Layer] = []
     while states[-1].op != "gather":
         if len(layers) == MAX_LAYERS:
             raise role.missing(f"at most {MAX_LAYERS} layers", "more")
@@ -105,9 +107,14 @@ def _taps(ctx: Value, role: Role) -> list[Value]:
     x = layout.unmoved(ctx)
     if x.op != "concat":
         return [x]
+    if len(x.inputs) > MAX_TAPS:
+        raise role.missing(f"at most {MAX_TAPS} tapped layers", f"{len(x.inputs)}")
     taps = [layout.unmoved(part) for part in x.inputs]
     last = len(x.sizes) - 1
-    if any(tap.shape is None or part.sizes[-1:] != tap.shape[-1:] for tap, part in zip(taps, x.inputs, strict=True)):
+    if any(
+        tap.shape is None or part.sizes[-1:] != tap.shape[-1:]
+        for tap, part in zip(taps, x.inputs, strict=True)
+    ):
         raise role.missing("whole residual streams side by side", x)
     # Stacked taps become channels by a transpose; each must keep its own, in order.
     axes = [last] if x.attributes[0] == last else [x.attributes[0], last]
@@ -119,37 +126,47 @@ def _taps(ctx: Value, role: Role) -> list[Value]:
 
 def _embedding(x: Value, input_ids: Value, role: Role) -> Value:
     table, ids = x.inputs
-    if x.attributes != (0,) or len(table.sizes) != 2 or not table.constant or layout.unmoved(ids) is not input_ids:
+    if (
+        x.attributes != (0,)
+        or len(table.sizes) != 2
+        or not table.constant
+        or layout.unmoved(ids) is not input_ids
+    ):
         raise role.missing("rows of a table chosen by input_ids", x)
     return table
 
 
 def _layer(after: Value, role: Role) -> _Layer:
     """The layer whose output is the residual stream `after`."""
-    down, middle = _added(after, role.of(f"mlp.down_proj of {role.name}"))
-    h, down_place = whole_linear(down, role.of(f"mlp.down_proj of {role.name}"))
-    gate, up = gated(h, role.of(f"mlp.gate_proj and mlp.up_proj of {role.name}"))
+    down, middle = _added(after, role.within("mlp.down_proj"))
+    h, down_place = whole_linear(down, role.within("mlp.down_proj"))
+    gate, up = gated(h, role.within("mlp.gate_proj and mlp.up_proj"))
     sources = {
-        name: source_rows(value, role.of(f"mlp.{name} of {role.name}"))
+        name: source_rows(value, role.within(f"mlp.{name}"))
         for name, value in (("gate_proj", gate), ("up_proj", up))
     }
-    after_norm = _shared_norm(list(sources.values()), middle, role.of(f"post_attention_layernorm of {role.name}"))
-    output, before = _added(middle, role.of(f"self_attn.o_proj of {role.name}"))
-    attended, output_place = whole_linear(output, role.of(f"self_attn.o_proj of {role.name}"))
-    found = attention(attended, role.of(f"the attention of {role.name}"))
-    q, k = (_head_norm(x, role.of(f"self_attn.{n}_norm of {role.name}")) for x, n in ((found.q, "q"), (found.k, "k")))
+    after_norm = _shared_norm(list(sources.values()), middle, role.within("post_attention_layernorm"))
+    output, before = _added(middle, role.within("self_attn.o_proj"))
+    attended, output_place = whole_linear(output, role.within("self_attn.o_proj"))
+    found = attention(attended, role.within("the attention"))
+    q, k = (_head_norm(x, role.within(f"self_attn.{n}_norm")) for x, n in ((found.q, "q"), (found.k, "k")))
     sources |= {
-        "q_proj": source_rows(q.x, role.of(f"self_attn.q_proj of {role.name}")),
-        "k_proj": source_rows(k.x, role.of(f"self_attn.k_proj of {role.name}")),
+        "q_proj": source_rows(q.x, role.within("self_attn.q_proj")),
+        "k_proj": source_rows(k.x, role.within("self_attn.k_proj")),
     }
-    heads = [(sources[n].rows.stop - sources[n].rows.start) // q.x.sizes[-1] for n in ("q_proj", "k_proj")]
-    sources["v_proj"] = _values(found.v, q.x.sizes[-1], *heads, role.of(f"self_attn.v_proj of {role.name}"))
+    heads, shared = (
+        (sources[name].rows.stop - sources[name].rows.start) // q.x.sizes[-1] for name in ("q_proj", "k_proj")
+    )
+    part = role.within("self_attn.v_proj")
+    sources["v_proj"] = _values(found.v, q.x.sizes[-1], heads, shared, part)
     before_norm = _shared_norm(
-        [sources[n] for n in ("q_proj", "k_proj", "v_proj")], before, role.of(f"input_layernorm of {role.name}")
+        [sources[n] for n in ("q_proj", "k_proj", "v_proj")],
+        before,
+        role.within("input_layernorm"),
     )
     eps = {n.eps for n in (before_norm, after_norm, q, k)}
     if len(eps) != 1:
-        raise role.of(f"the norms of {role.name}").missing("one eps", f"{sorted(eps)}")
+        raise role.within("the norms").missing("one eps", f"{sorted(eps)}")
     places = {
         "input_layernorm.weight": vector(before_norm.weight),
         "self_attn.q_norm.weight": vector(q.weight),
@@ -159,8 +176,8 @@ def _layer(after: Value, role: Role) -> _Layer:
         "mlp.down_proj.weight": down_place,
     }
     for name, source in sources.items():
-        part = "mlp" if name in ("gate_proj", "up_proj") else "self_attn"
-        places[f"{part}.{name}.weight"] = rows([source.rows], f"{STAGE}: {name} of {role.name}")
+        module = "mlp" if name in ("gate_proj", "up_proj") else "self_attn"
+        places[f"{module}.{name}.weight"] = rows([source.rows], f"{STAGE}: {name} of {role.name}")
     return _Layer(places, before, q.x.sizes[-1], _theta(found.q, q.x.sizes[-1], role), q.eps)
 
 
@@ -203,7 +220,7 @@ def _values(v: Value, head_dim: int, heads: int, shared: int, role: Role) -> Sou
 
 def _theta(q: Value, head_dim: int, role: Role) -> float:
     """theta of the rotary embedding on the path of `q`; its angles are constants."""
-    role = role.of(f"the rotary embedding of {role.name}")
+    role = role.within("the rotary embedding")
     cosines = upstream(q, lambda value: value.op == "cos", role)
     if len(cosines) != 1:
         raise role.missing("one table of cosines", f"{len(cosines)} before {q.describe()}")
@@ -217,7 +234,9 @@ def _theta(q: Value, head_dim: int, role: Role) -> float:
     frequencies = table[min(1, positions - 1), :half]
     whole_table = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
     if table.shape[1] not in (half, head_dim) or not np.allclose(table, whole_table, rtol=1e-4, atol=1e-6):
-        raise role.missing(f"{half} frequencies times the position", f"angles of the shape {list(angles.shape)}")
+        raise role.missing(
+            f"{half} frequencies times the position", f"angles of the shape {list(angles.shape)}"
+        )
     return rope_theta([frequencies], role)
 
 

@@ -29,7 +29,7 @@ from kleinbild.bundle.time_and_place import read_rotary, read_timestep
 from kleinbild.config import TransformerConfig
 
 STAGE = "transformer"
-MAX_BLOCKS = 1 << 10
+MAX_BLOCKS = 1 << 8
 INPUTS = ("x", "x_ids", "timesteps", "ctx", "ctx_ids")
 
 
@@ -88,13 +88,15 @@ class _Transformer:
             "norm_out.linear.weight": rows([out.scale.rows, out.shift.rows], f"{STAGE}: norm_out"),
         }
         stream = layout.unmoved(out.state)
-        single = []
+        single: list[dict[str, Place]] = []
         while stream.op == "add":
             self._limit(single)
-            found, stream = self._single_block(stream, self.role.of(f"single block {len(single)} before the last"))
+            found, stream = self._single_block(
+                stream, self.role.of(f"single block {len(single)} before the last")
+            )
             single.append(found)
         picture, text = self._streams(stream, out.state)
-        double = []
+        double: list[dict[str, Place]] = []
         while layout.unmoved(picture).op != "linear":
             self._limit(double)
             found, text, picture = self._double_block(
@@ -119,10 +121,15 @@ class _Transformer:
 
     def _config(self, places: dict[str, Place], double: int, single: int, channels: int) -> TransformerConfig:
         if not double or not single or self.query is None:
-            raise self.role.of("the blocks").missing("blocks of both kinds", f"{double} double, {single} single")
+            raise self.role.of("the blocks").missing(
+                "blocks of both kinds", f"{double} double, {single} single"
+            )
         head_dim = places["transformer_blocks.0.attn.norm_q.weight"].shape[0]
         axes, theta = read_rotary(
-            self.query, (self.inputs.x_ids, self.inputs.ctx_ids), head_dim, self.role.of("the rotary embedding")
+            self.query,
+            (self.inputs.x_ids, self.inputs.ctx_ids),
+            head_dim,
+            self.role.of("the rotary embedding"),
         )
         hidden = places["x_embedder.weight"].shape[0]
         return TransformerConfig(
@@ -174,31 +181,29 @@ class _Transformer:
             before, added = sorted(x.inputs, key=lambda value: value.id)
             for change, gate in (added.inputs, added.inputs[::-1]) if added.op == "multiply" else ():
                 if change.shape == added.shape and gate.shape is not None and gate.shape != added.shape:
-                    source = source_rows(gate, role.of(f"the gate of {role.name}"))
+                    source = source_rows(gate, role.within("the gate"))
                     self.modulations.same_vector(source, role)
                     return change, source.rows, before
         raise role.missing("gate times a linear's output, added to the stream", x)
 
     def _single_block(self, after: Value, role: Role) -> tuple[dict[str, Place], Value]:
-        change, gate_rows, before = self._added(after, role.of(f"attn.to_out of {role.name}"))
-        h, to_out = whole_linear(change, role.of(f"attn.to_out of {role.name}"))
+        change, gate_rows, before = self._added(after, role.within("attn.to_out"))
+        h, to_out = whole_linear(change, role.within("attn.to_out"))
         if h.op != "concat" or len(h.inputs) != 2 or h.attributes[0] != len(h.sizes) - 1:
-            raise role.of(f"attn.to_out of {role.name}").missing("attention and MLP side by side", h)
+            raise role.within("attn.to_out").missing("attention and MLP side by side", h)
         attended, hidden = h.inputs
-        found = attention(attended, role.of(f"the attention of {role.name}"))
-        gate, up = gated(hidden, role.of(f"the MLP of {role.name}"))
+        found = attention(attended, role.within("the attention"))
+        gate, up = gated(hidden, role.within("the MLP"))
         norms = {}
         for name, value in (("q", found.q), ("k", found.k)):
-            part = role.of(f"attn.norm_{name} of {role.name}")
+            part = role.within(f"attn.norm_{name}")
             heads = upstream(value, lambda v: as_norm(v) is not None, part)
             if len(heads) != 1:
                 raise part.missing("one norm of each head", f"{len(heads)} before {value.describe()}")
             norms[name] = norm(heads[0], part)
             self.modulations.eps(norms[name].eps, part)
-        part = role.of(f"attn.to_qkv_mlp_proj of {role.name}")
-        sources = [
-            source_rows(value, part) for value in (norms["q"].x, norms["k"].x, found.v, gate, up)
-        ]
+        part = role.within("attn.to_qkv_mlp_proj")
+        sources = [source_rows(value, part) for value in (norms["q"].x, norms["k"].x, found.v, gate, up)]
         for source in sources:
             if source.x is not sources[0].x:
                 raise part.missing("one value entering q, k, v, gate and up", source.x)
@@ -213,9 +218,7 @@ class _Transformer:
             "attn.to_out.weight": to_out,
         }, before
 
-    def _double_block(
-        self, text: Value, picture: Value, role: Role
-    ) -> tuple[dict[str, Place], Value, Value]:
+    def _double_block(self, text: Value, picture: Value, role: Role) -> tuple[dict[str, Place], Value, Value]:
         """Places of a block, and the streams before it, text first."""
         halves = {
             "txt": self._half(text, "ff_context", "attn.to_add_out", "txt", role),
@@ -228,12 +231,12 @@ class _Transformer:
         befores = {stream: half.before for stream, half in halves.items()}
         entries: dict[str, Value] = {}
         for name, value in (("q", found.q), ("k", found.k)):
-            part = role.of(f"attn.norm_{name} and attn.norm_added_{name} of {role.name}")
+            part = role.within(f"attn.norm_{name} and attn.norm_added_{name}")
             heads = [norm(v, part) for v in upstream(value, lambda v: as_norm(v) is not None, part)]
             streams = {}
             for head in heads:
                 self.modulations.eps(head.eps, part)
-                source = source_rows(head.x, role.of(f"{name} projections of {role.name}"))
+                source = source_rows(head.x, role.within(f"{name} projections"))
                 stream = self._stream_of(source.x, befores, part)
                 streams[stream] = head
                 entries.setdefault(stream, source.x)
@@ -249,27 +252,29 @@ class _Transformer:
         return places, befores["txt"], befores["img"]
 
     def _half(self, after: Value, ff: str, projection: str, stream: str, role: Role) -> _Half:
-        part = role.of(f"{ff}.linear_out of {role.name}")
+        part = role.within(f"{ff}.linear_out")
         change, gate_after, middle = self._added(after, part)
         h, linear_out = whole_linear(change, part)
         gate, up = gated(h, part)
-        part = role.of(f"{ff}.linear_in of {role.name}")
+        part = role.within(f"{ff}.linear_in")
         sources = [source_rows(value, part) for value in (gate, up)]
         if sources[0].x is not sources[1].x:
             raise part.missing("one value entering gate and up", sources[1].x)
         mlp_entered = modulated(sources[0].x, part)
         self._entered(mlp_entered, middle, part)
-        part = role.of(f"{projection} of {role.name}")
+        part = role.within(f"{projection}")
         change, gate_before, before = self._added(middle, part)
         attended, out = whole_linear(change, part)
         name = f"double_stream_modulation_{stream}"
         self.modulations.use(name, [gate_before, mlp_entered, gate_after], role, before=before)
         places = {
-            f"{ff}.linear_in.weight": rows([s.rows for s in sources], f"{STAGE}: {ff}.linear_in of {role.name}"),
+            f"{ff}.linear_in.weight": rows(
+                [s.rows for s in sources], f"{STAGE}: {ff}.linear_in of {role.name}"
+            ),
             f"{ff}.linear_out.weight": linear_out,
             f"{projection}.weight": out,
         }
-        return _Half(places, before, attention(attended, role.of(f"the attention of {role.name}")))
+        return _Half(places, before, attention(attended, role.within("the attention")))
 
     def _stream_of(self, entered: Value, befores: dict[str, Value], role: Role) -> str:
         """The stream whose modulated norm `entered` is."""
@@ -284,7 +289,7 @@ class _Transformer:
     def _values(
         self, v: Value, entries: dict[str, Value], tokens: dict[str, range], role: Role
     ) -> dict[str, Place]:
-        part = role.of(f"attn.to_v and attn.add_v_proj of {role.name}")
+        part = role.within("attn.to_v and attn.add_v_proj")
         joined = layout.unmoved(v)
         if joined.op != "concat" or len(joined.inputs) != 2:
             raise part.missing("the values of two streams joined", joined)

@@ -58,7 +58,9 @@ def chain(
         for name in stage.inputs:
             inputs[name] = handed.get(name, attended)
             if name not in handed and i > 0:
-                raise KleinbildError(f"{stage.graph.where}: takes {name[:120]!r}, which the stage before does not give")
+                raise KleinbildError(
+                    f"{stage.graph.where}: takes {name[:120]!r}, which the stage before does not give"
+                )
         if i == 0 and (len(inputs) != 2 or attended not in inputs.values()):
             raise KleinbildError(
                 f"{stage.graph.where}: takes {list(inputs)}, expected the residual "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kleinbild.bundle import layout
 from kleinbild.bundle.expression import Value
-from kleinbild.bundle.match import Role, moved, pairs, vector
+from kleinbild.bundle.match import Role, moved, pairs, vector, without_factors
 from kleinbild.bundle.places import Place
 from kleinbild.bundle.vae_layers import (
     GroupNorm,
@@ -29,7 +29,7 @@ from kleinbild.config import VaeDecoderConfig
 
 STAGE = "vae_decoder"
 PATCH = 2
-MAX_RESNETS = 1 << 8
+MAX_STEPS = 1 << 8
 # Folded into bn.scale by whoever made the bundle; a decoder's config still has the field.
 BATCH_NORM_EPS = 1e-4
 SCALE_TOLERANCE = 1e-2
@@ -96,7 +96,7 @@ def _levels(x: Value, role: Role) -> tuple[list[_Level], Resnet, Value]:
     levels: list[_Level] = []
     resnets: list[Resnet] = []
     upsampler: Layer | None = None
-    for _ in range(MAX_RESNETS):
+    for _ in range(MAX_STEPS):
         name = f"a residual block {len(resnets)} before the end of level {len(levels)} before the last"
         if is_resnet(x):
             resnets.append(resnet(x, role.of(name)))
@@ -110,9 +110,9 @@ def _levels(x: Value, role: Role) -> tuple[list[_Level], Resnet, Value]:
         upsampler = doubled
         x = doubled.x
     levels.reverse()
-    mid, *first = levels[0].resnets or [None]
-    if mid is None or not first:
+    if len(levels[0].resnets) < 2:
         raise role.of("the residual blocks after the attention").missing("at least two", x)
+    mid, *first = levels[0].resnets
     levels[0] = _Level(first, levels[0].upsampler)
     if len({len(level.resnets) for level in levels}) != 1:
         counts = [len(level.resnets) for level in levels]
@@ -144,7 +144,7 @@ def _attention(x: Value, role: Role) -> tuple[dict[str, Layer], Value]:
     scale = 1.0
     entered: list[Value] = []
     for name, value in (("to_q", q), ("to_k", kt), ("to_v", v)):
-        inner, factor = _without_factors(value)
+        inner, factor = without_factors(value)
         scale *= factor
         layers[name] = pointwise(inner, role.of(f"{role.name}.{name}"))
         entered.append(layout.unmoved(layers[name].x))
@@ -157,15 +157,6 @@ def _attention(x: Value, role: Role) -> tuple[dict[str, Layer], Value]:
     if layers["group_norm"].x is not residual:
         raise role.missing("the norm of the residual stream", layers["group_norm"].x)
     return layers, residual
-
-
-def _without_factors(x: Value) -> tuple[Value, float]:
-    """`x` without a constant factor, which may stand between moves that are all kept."""
-    if x.op == "multiply":
-        for value, factor in pairs(x):
-            if factor.scalar is not None:
-                return value, factor.scalar
-    return x, 1.0
 
 
 def _latents(x: Value, z: Value, role: Role) -> dict[str, Place]:
