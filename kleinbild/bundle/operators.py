@@ -6,6 +6,7 @@ raises UnsupportedError for a use that it does not understand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
