@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,12 @@ def own_bundle(folder: Path, name: str) -> None:
     if name == "q4":
         checkpoint = make_checkpoint(
             folder / "checkpoint",
-            te={"hidden_size": 48, "intermediate_size": 80, "num_attention_heads": 6, "num_key_value_heads": 2},
+            te={
+                "hidden_size": 48,
+                "intermediate_size": 80,
+                "num_attention_heads": 6,
+                "num_key_value_heads": 2,
+            },
             transformer={"attention_head_dim": 16, "num_attention_heads": 3, "num_layers": 3},
             vae={"layers_per_block": 1, "block_out_channels": [32, 64, 64, 96]},
         )
@@ -122,8 +128,6 @@ def test_linears_may_be_left_dense(original: Original, tmp_path: Path) -> None:
 
 def test_numbers_are_derived_from_the_graphs_of_another_exporter(tmp_path: Path) -> None:
     """Our own bundle without our record has the same ModelConfig, and so the same manifest but for names."""
-    import json  # noqa: PLC0415
-
     own_bundle(tmp_path, "q4")
     expected = Bundle.open(tmp_path / "bundle")
     path = tmp_path / "bundle" / "flux2-config.json"
