@@ -46,9 +46,9 @@ def recognise(record: BundleRecord) -> Recognised:
         for size in (record.default_height, record.default_width)
     )
     try:
-        text_encoder, text_places = _text_encoder(record)
         transformer = _transformer(record, tokens[0] * tokens[1])
         vae_decoder, vae_places = _vae_decoder(record, (tokens[0], tokens[1]))
+        text_encoder, text_places = _text_encoder(record)
     except UnsupportedError as error:
         raise KleinbildError(f"{record.folder}: the graphs hold {error}, which is not understood") from error
     places = {"text_encoder": text_places, "transformer": transformer.places, "vae_decoder": vae_places}

@@ -23,6 +23,7 @@ from onnx.external_data_helper import load_external_data_for_tensor
 from kleinbild.weights import Q4, dequantise
 
 Array = npt.NDArray[Any]
+Changed = list[tuple[Sequence[NodeProto], Sequence[NodeProto]]]
 CONTRIB = "com.microsoft"
 INT64_MAX = (1 << 63) - 1
 
@@ -93,7 +94,7 @@ class Graph:
             tensor = loaded
         return numpy_helper.to_array(tensor)
 
-    def replace(self, changed: Sequence[tuple[Sequence[NodeProto], Sequence[NodeProto]]]) -> None:
+    def replace(self, changed: Changed) -> None:
         """Takes the first nodes of each pair out and puts the second ones in."""
         gone = {id(node) for old, _ in changed for node in old}
         self.nodes = [node for node in self.nodes if id(node) not in gone]
@@ -140,7 +141,7 @@ def opaque(g: Graph) -> None:
 
 def constants_as_initializers(g: Graph) -> None:
     """Every other Constant node becomes an initializer."""
-    changed = []
+    changed: Changed = []
     for node in g.nodes:
         if node.op_type == "Constant" and node.attribute[0].name == "value" and g.rng.random() < 0.5:
             tensor = TensorProto()
@@ -162,6 +163,8 @@ def initializers_as_constants(g: Graph) -> None:
 def merged_initializers(g: Graph) -> None:
     """Equal initializers are kept once, the others become Identity nodes; so do some that are used twice."""
     first: dict[bytes, str] = {}
+    moved: dict[str, str] = {}
+    users = g.nodes[:]
     for name, tensor in list(g.stored.items()):
         array = g.array(tensor)
         assert array is not None
@@ -170,16 +173,16 @@ def merged_initializers(g: Graph) -> None:
             g.nodes.append(helper.make_node("Identity", [kept], [name]))
             del g.stored[name]
         elif g.rng.random() < 0.3:
-            behind = g.fresh()
-            users = g.nodes[:]
-            g.nodes.append(helper.make_node("Identity", [name], [behind]))
-            for node in users:
-                node.input[:] = [behind if value == name else value for value in node.input]
+            moved[name] = g.fresh()
+            g.nodes.append(helper.make_node("Identity", [name], [moved[name]]))
+    for node in users:
+        node.input[:] = [moved.get(value, value) for value in node.input]
 
 
 def reciprocals(g: Graph) -> None:
     """Divisions by roots become products with reciprocals, and squares powers."""
-    producers, changed = g.producers(), []
+    changed: Changed = []
+    producers = g.producers()
     for node in g.nodes:
         if node.op_type == "Div" and getattr(producers.get(node.input[1]), "op_type", "") == "Sqrt":
             inverse = g.fresh()
@@ -194,7 +197,8 @@ def reciprocals(g: Graph) -> None:
 
 def splits_as_slices(g: Graph) -> None:
     """Each Split becomes Slices."""
-    constants, changed = g.constants(), []
+    changed: Changed = []
+    constants = g.constants()
     for node in g.nodes:
         if node.op_type != "Split":
             continue
@@ -225,7 +229,8 @@ def gemms(g: Graph) -> None:
     inferred = onnx.shape_inference.infer_shapes(g.model)
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in inferred.graph.value_info}
     casts = {n.output[0]: n.input[0] for n in g.nodes if n.op_type == "Cast"}
-    constants, changed = g.constants(), []
+    changed: Changed = []
+    constants = g.constants()
     for node in g.nodes:
         if node.op_type != "MatMul" or ranks.get(node.input[0]) != 2:
             continue
@@ -260,7 +265,8 @@ def fused(g: Graph) -> None:
     for node in g.nodes:
         if node.op_type == "MatMulNBits":
             groups[node.input[0]].append(node)
-    constants, changed = g.constants(), []
+    changed: Changed = []
+    constants = g.constants()
     for value, nodes in groups.items():
         if len(nodes) < 2:
             continue
@@ -286,7 +292,8 @@ def fused(g: Graph) -> None:
 
 def unfused(g: Graph) -> None:
     """A linear whose output is only split becomes one linear for each part."""
-    constants, consumers, changed = g.constants(), g.consumers(), []
+    changed: Changed = []
+    constants, consumers = g.constants(), g.consumers()
     for node in g.nodes:
         users = consumers[node.output[0]] if node.op_type in ("MatMulNBits", "MatMul") else []
         if len(users) != 1 or users[0].op_type != "Split":
@@ -315,7 +322,8 @@ def unfused(g: Graph) -> None:
 
 def dense(g: Graph) -> None:
     """Every third MatMulNBits becomes a MatMul with float16 numbers, as a tool leaves what it cannot do."""
-    constants, changed = g.constants(), []
+    changed: Changed = []
+    constants = g.constants()
     for node in [node for node in g.nodes if node.op_type == "MatMulNBits"][::3]:
         settings = attributes(node)
         rows, columns, block = (int(settings[name]) for name in ("N", "K", "block_size"))

@@ -38,7 +38,7 @@ def shards(bundle: Bundle, out: Path) -> list[tuple[str, str]]:
 
 
 def own_bundle(folder: Path, name: str) -> None:
-    """Our own exporter's: grouped heads and other widths in 4 bits, the small model in float16 and float32."""
+    """Our own exporter's: grouped heads and other widths in 4 bits, small ones in float16 and float32."""
     if name == "q4":
         checkpoint = make_checkpoint(
             folder / "checkpoint",
