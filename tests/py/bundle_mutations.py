@@ -109,7 +109,8 @@ def _node(model: ModelProto, rng: Random) -> onnx.NodeProto:
 
 def _tensors(model: ModelProto) -> list[TensorProto]:
     constants = [a.t for n in model.graph.node for a in n.attribute if a.type == AttributeProto.TENSOR]
-    return [*model.graph.initializer, *constants]
+    # A graph without any gets one that nothing uses.
+    return [*model.graph.initializer, *constants] or [model.graph.initializer.add(name="unused")]
 
 
 def remove_node(model: ModelProto, rng: Random) -> str:
@@ -140,6 +141,8 @@ def change_operator(model: ModelProto, rng: Random) -> str:
 
 def change_attribute(model: ModelProto, rng: Random) -> str:
     nodes = [node for node in model.graph.node if node.attribute and node.op_type != "Constant"]
+    if not nodes:
+        return "nothing"
     attribute = rng.choice(rng.choice(nodes).attribute)
     if attribute.type == AttributeProto.INT:
         attribute.i = rng.choice(HOSTILE_NUMBERS)
@@ -191,7 +194,7 @@ def change_numbers(model: ModelProto, rng: Random) -> str:
 
 def rename(model: ModelProto, rng: Random) -> str:
     name = rng.choice(HOSTILE_NAMES)
-    tensor = rng.choice(model.graph.initializer)
+    tensor = rng.choice(_tensors(model))
     for node in model.graph.node:
         node.input[:] = [name if value == tensor.name else value for value in node.input]
     tensor.name = name
@@ -199,7 +202,7 @@ def rename(model: ModelProto, rng: Random) -> str:
 
 
 def store_twice(model: ModelProto, rng: Random) -> str:
-    tensor = rng.choice(model.graph.initializer)
+    tensor = rng.choice(_tensors(model))
     model.graph.initializer.add().CopyFrom(tensor)
     return f"{tensor.name!r} twice"
 
@@ -209,13 +212,15 @@ def insert_chain(model: ModelProto, rng: Random) -> str:
     node = _node(model, rng)
     if not node.input:
         return "nothing"
-    value, length = node.input[0], rng.choice([10, 100, 5000])
+    value, length = node.input[0], rng.choice([10, 100, 2000])
     kind = rng.choice(["Add", "Concat", "Transpose", "Neg", "Identity"])
     for i in range(length):
         inputs = [value] * (2 if kind in ("Add", "Concat") else 1)
         value = f"chain_{node.output[0]}_{i}"
-        more = {"axis": 0} if kind == "Concat" else {}
-        model.graph.node.append(helper.make_node(kind, inputs, [value], **more))
+        node_added = helper.make_node(kind, inputs, [value])
+        if kind == "Concat":
+            node_added.attribute.append(helper.make_attribute("axis", 0))
+        model.graph.node.append(node_added)
     node.input[0] = value
     return f"{length} x {kind} before {node.op_type}"
 
