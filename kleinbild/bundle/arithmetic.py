@@ -28,7 +28,7 @@ def computed(array: Array) -> Array:
 
 def elementwise(e: Expressions, op: str, fold: Callable[..., Array] | None, *values: Value) -> Value:
     """`op` on broadcast `values`, computed with `fold` when all are small constants."""
-    shape = broadcast(*(value.shape for value in values))
+    shape = broadcast(*(value.sizes for value in values))
     if fold is not None and foldable(*values, shape=shape):
         with np.errstate(all="ignore"):
             return e.constant(np.asarray(fold(*(computed(v.array) for v in values if v.array is not None))))
@@ -38,7 +38,7 @@ def elementwise(e: Expressions, op: str, fold: Callable[..., Array] | None, *val
 def add(e: Expressions, a: Value, b: Value) -> Value:
     """a + b."""
     for x, y in ((a, b), (b, a)):
-        if y.scalar == 0 and x.array is None and broadcast(x.shape, y.shape) == x.shape is not None:
+        if y.scalar == 0 and x.array is None and broadcast(x.sizes, y.sizes) == x.shape:
             return x
     return elementwise(e, "add", np.add, *_sorted(a, b))
 
@@ -58,10 +58,10 @@ def multiply(e: Expressions, a: Value, b: Value) -> Value:
     if a is b:
         return elementwise(e, "square", np.square, a)
     for x, y in ((a, b), (b, a)):
-        if y.scalar == 1 and x.array is None and broadcast(x.shape, y.shape) == x.shape is not None:
+        if y.scalar == 1 and x.array is None and broadcast(x.sizes, y.sizes) == x.shape:
             return x
         if y.op == "sigmoid" and y.inputs[0] is x:
-            return e.make("silu", [x], x.shape)
+            return e.make("silu", [x], x.sizes)
         eps = _inverse_root_mean_square(x, y)
         if eps is not None:
             return rms(e, x, eps)
@@ -74,13 +74,13 @@ def reciprocal(e: Expressions, x: Value) -> Value:
         # 1 / (1 + exp(-x))
         for one, other in (x.inputs, x.inputs[::-1]):
             if one.scalar == 1 and other.op == "exp" and other.inputs[0].op == "negative":
-                return e.make("sigmoid", [other.inputs[0].inputs[0]], x.shape)
+                return e.make("sigmoid", [other.inputs[0].inputs[0]], x.sizes)
     return elementwise(e, "reciprocal", np.reciprocal, x)
 
 
 def divide(e: Expressions, a: Value, b: Value) -> Value:
     """a / b; whole numbers are divided as sizes are, rounding towards zero."""
-    if foldable(a, b, shape=broadcast(a.shape, b.shape)) and a.array is not None and b.array is not None:
+    if foldable(a, b, shape=broadcast(a.sizes, b.sizes)) and a.array is not None and b.array is not None:
         if a.array.dtype.kind in "iu" and b.array.dtype.kind in "iu":
             return elementwise(e, "divide", lambda x, y: np.trunc(x / y).astype(np.int64), a, b)
         return elementwise(e, "divide", np.divide, a, b)
@@ -121,8 +121,8 @@ def rms(e: Expressions, x: Value, eps: float) -> Value:
                 and minus.inputs[0].op == "mean"
                 and minus.inputs[0].inputs[0] is centred
             ):
-                return e.make("layer_norm", [centred], centred.shape, (eps,))
-    return e.make("rms", [x], x.shape, (eps,))
+                return e.make("layer_norm", [centred], centred.sizes, (eps,))
+    return e.make("rms", [x], x.sizes, (eps,))
 
 
 def with_weights(e: Expressions, x: Value, scale: Value | None, bias: Value | None) -> Value:

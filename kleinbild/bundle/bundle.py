@@ -101,7 +101,7 @@ class Bundle:
                     "the graphs contradict each other"
                 )
         for name in tensors:
-            check_place(places[name], self._where(stage, name))
+            check_place(places[name], f"{stage} tensor {name!r}")
 
     def _where(self, stage: str, name: str) -> str:
         return f"{where_stored(self._places[stage][name]) or self.folder}: {stage} tensor {name!r}"

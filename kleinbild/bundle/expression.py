@@ -21,6 +21,7 @@ Shape = tuple[int, ...]
 
 MAX_VALUES = 1 << 20
 MAX_RANK = 8
+MAX_ELEMENTS = 1 << 40
 # Constants up to this size are computed with while a graph is read: masks and tables of 512 tokens fit.
 FOLD_ELEMENTS = 1 << 19
 # Stored constants up to this size are read at once: norms, biases, sizes.
@@ -30,15 +31,22 @@ BUDGET_ELEMENTS = 1 << 25
 
 
 class UnsupportedError(Exception):
-    """An operator, or a use of one, that is not understood; its results become opaque values."""
+    """An operator, or a use of one, that is not understood; its results become opaque values.
+
+    shape: what the result has all the same, None when that is not known either.
+    """
+
+    def __init__(self, reason: str, shape: Shape | None = None) -> None:
+        super().__init__(reason)
+        self.shape = shape
 
 
 class Value:
     """A value of an expression; made by Expressions alone.
 
     op: its operator in normal form; inputs; attributes: what else the operator needs, hashable; shape: None
-    when unknown; array: its numbers when it is a small constant; stored: the tensor when it is one as stored;
-    constant: whether no graph input has a part in it; origin: the node that it comes from, for messages.
+    when unknown, which only opaque ones are; array: its numbers when it is a small constant; stored: the
+    tensor when it is one; constant: whether no graph input has a part in it; origin: its node, for messages.
     """
 
     __slots__ = ("array", "attributes", "constant", "id", "inputs", "op", "origin", "shape", "stored")
@@ -86,8 +94,9 @@ class Value:
 
     def describe(self) -> str:
         """What it is, in words for a message."""
-        shape = "of unknown shape" if self.shape is None else str(list(self.shape))
-        return f"{self.op.replace('_', ' ')} {shape}" + (f" ({self.origin})" if self.origin else "")
+        op = "something not understood" if self.op == "opaque" else self.op.replace("_", " ")
+        shape = "" if self.shape is None else f" {list(self.shape)}"
+        return f"{op}{shape}" + (f" ({self.origin})" if self.origin else "")
 
 
 class Expressions:
@@ -106,12 +115,10 @@ class Expressions:
                 f"{self.origin}: the graph computes with more than {BUDGET_ELEMENTS} constants"
             )
 
-    def make(
-        self, op: str, inputs: Sequence[Value], shape: Shape | None, attributes: tuple[Any, ...] = ()
-    ) -> Value:
+    def make(self, op: str, inputs: Sequence[Value], shape: Shape, attributes: tuple[Any, ...] = ()) -> Value:
         """The value of `op` on `inputs`; raises KleinbildError when there are too many values."""
-        if shape is not None and len(shape) > MAX_RANK:
-            raise UnsupportedError(f"a shape of {len(shape)} sizes")
+        if len(shape) > MAX_RANK or math.prod(shape) > MAX_ELEMENTS:
+            raise UnsupportedError(f"the shape {list(shape)[:MAX_RANK]}")
         key = (op, tuple(value.id for value in inputs), attributes)
         return self._once(key, op, tuple(inputs), attributes=attributes, shape=shape)
 
@@ -119,10 +126,10 @@ class Expressions:
         """The graph input `name`."""
         return self._once(("input", name), "input", (), attributes=(name,), shape=shape)
 
-    def opaque(self, reason: str) -> Value:
-        """A value of which nothing is known but why."""
+    def opaque(self, reason: str, shape: Shape | None = None) -> Value:
+        """A value of which nothing is known but why, and its shape perhaps."""
         key = ("opaque", len(self._values))
-        value = self._once(key, "opaque", (), attributes=(reason,), shape=None)
+        value = self._once(key, "opaque", (), attributes=(reason,), shape=shape)
         value.origin = f"{value.origin}: {reason}" if value.origin else reason
         return value
 
@@ -132,9 +139,9 @@ class Expressions:
 
     def stored(self, tensor: StoredTensor) -> Value:
         """A tensor as it is stored. Raises KleinbildError when it is small and its bytes are not there."""
-        if not tensor.readable:
-            return self.opaque(f"tensor {tensor.name[:80]!r} of a type or shape that no bundle has")
-        if math.prod(tensor.shape) <= SMALL_ELEMENTS:
+        if not tensor.sane_shape:
+            return self.opaque(f"tensor {tensor.name[:80]!r} of the shape {list(tensor.shape)[:MAX_RANK]}")
+        if tensor.dtype is not None and math.prod(tensor.shape) <= SMALL_ELEMENTS:
             return self._array(tensor.read(), tensor)
         key = ("stored", tensor.where, tensor.name)
         return self._once(key, "constant", (), attributes=(), shape=tensor.shape, stored=tensor)
@@ -174,26 +181,19 @@ class Expressions:
         return found
 
 
-def broadcast(*shapes: Shape | None) -> Shape | None:
+def broadcast(*shapes: Shape) -> Shape:
     """The shape of an elementwise operator on `shapes`; raises UnsupportedError when they do not fit."""
-    if any(shape is None for shape in shapes):
-        return None
-    known = [shape for shape in shapes if shape is not None]
-    rank = max((len(shape) for shape in known), default=0)
+    rank = max((len(shape) for shape in shapes), default=0)
     result = [1] * rank
-    for shape in known:
+    for shape in shapes:
         for axis, size in enumerate(shape, rank - len(shape)):
             if size != 1 and result[axis] not in (1, size):
-                raise UnsupportedError(f"shapes {', '.join(str(list(s)) for s in known)} do not fit")
+                raise UnsupportedError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not fit")
             if size != 1:
                 result[axis] = size
     return tuple(result)
 
 
-def foldable(*values: Value, shape: Shape | None) -> bool:
+def foldable(*values: Value, shape: Shape) -> bool:
     """Whether all are small constants, and a result of `shape` would be one."""
-    return (
-        all(value.array is not None for value in values)
-        and shape is not None
-        and math.prod(shape) <= FOLD_ELEMENTS
-    )
+    return all(value.array is not None for value in values) and math.prod(shape) <= FOLD_ELEMENTS

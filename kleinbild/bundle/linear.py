@@ -62,14 +62,16 @@ def matmul_nbits(e: Expressions, inputs: Sequence[Value | None], numbers: dict[s
     x, codes, scales, zero_points, group_order, bias = (*inputs, *[None] * 6)[:6]
     rows, columns, block = numbers.get("N", 0), numbers.get("K", 0), numbers.get("block_size", 0)
     bits = numbers.get("bits", 4)
-    if bits != 4 or block not in BLOCK_SIZES:
-        raise UnsupportedError(
-            f"{bits} bits in blocks of {block}; only 4 bits in blocks of {', '.join(map(str, BLOCK_SIZES))}"
-        )
-    if x is None or codes is None or scales is None or group_order is not None:
-        raise UnsupportedError("a MatMulNBits with a group order or without scales")
-    if not (0 < rows <= MAX_SIZE and 0 < columns <= MAX_SIZE and x.sizes and x.sizes[-1] == columns):
+    if x is None or not (0 < rows <= MAX_SIZE and 0 < columns <= MAX_SIZE):
+        raise UnsupportedError(f"a MatMulNBits of N {rows}, K {columns}")
+    if not x.sizes or x.sizes[-1] != columns:
         raise UnsupportedError(f"a MatMulNBits of N {rows}, K {columns} on {list(x.sizes)}")
+    shape = (*x.sizes[:-1], rows)
+    if bits != 4 or block not in BLOCK_SIZES:
+        known = ", ".join(map(str, BLOCK_SIZES))
+        raise UnsupportedError(f"{bits} bits in blocks of {block}; only 4 bits in blocks of {known}", shape)
+    if codes is None or scales is None or group_order is not None:
+        raise UnsupportedError("a MatMulNBits with a group order or without scales", shape)
     blocks = -(-columns // block)
     sizes = {"codes": rows * blocks * (block // 2), "scales": rows * blocks}
     parts = {"codes": codes, "scales": scales}
@@ -77,11 +79,12 @@ def matmul_nbits(e: Expressions, inputs: Sequence[Value | None], numbers: dict[s
         parts["zero points"], sizes["zero points"] = zero_points, rows * (-(-blocks // 2))
     for name, part in parts.items():
         if not part.constant:
-            raise UnsupportedError(f"{name} that are not stored in the graph")
+            raise UnsupportedError(f"{name} that are not stored in the graph", shape)
         if math.prod(part.sizes) != sizes[name]:
+            # N itself is in doubt then.
             raise UnsupportedError(f"{name} of the shape {list(part.sizes)}; expected {sizes[name]} elements")
     weight = e.make("q4", list(parts.values()), (rows, columns), (block,))
-    result = e.make("linear", [x, weight], (*x.sizes[:-1], rows))
+    result = e.make("linear", [x, weight], shape)
     return result if bias is None else add(e, result, bias)
 
 

@@ -89,4 +89,8 @@ def _apply(e: Expressions, proto: onnx.NodeProto, inputs: list[Value | None]) ->
         return operator(e, Node(proto, inputs))
     except (UnsupportedError, ValueError, TypeError, IndexError, ArithmeticError) as error:
         # What a hostile or foreign node asks for may fail anywhere in numpy; the node is not understood then.
-        return [e.opaque(str(error)[:200])] * count
+        cause = next((value for value in inputs if value is not None and value.op == "opaque"), None)
+        if cause is not None:
+            return [cause] * count
+        shape = error.shape if isinstance(error, UnsupportedError) else None
+        return [e.opaque(str(error)[:200], shape)] * count

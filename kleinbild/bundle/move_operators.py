@@ -123,7 +123,6 @@ def _flatten(e: Expressions, node: Node) -> list[Value]:
 def _expand(e: Expressions, node: Node) -> list[Value]:
     x = node.input(0)
     shape = broadcast(x.sizes, tuple(node.integers(1)))
-    assert shape is not None
     return [layout.expand(e, x, shape)]
 
 

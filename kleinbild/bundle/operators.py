@@ -47,7 +47,7 @@ def _cast(e: Expressions, node: Node) -> list[Value]:
     x, to = node.input(0), node.attribute("to", 0)
     if x.array is None:
         # Only rounding is lost: nothing in these graphs casts an activation to whole numbers and back.
-        return [x] if to in FLOAT_TYPES else [e.make("cast", [x], x.shape, (to,))]
+        return [x] if to in FLOAT_TYPES else [e.make("cast", [x], x.sizes, (to,))]
     if to in FLOAT_TYPES:
         return [x if x.array.dtype.kind == "f" else e.constant(x.array.astype(np.float64))]
     kind = np.dtype(np.int64) if to in INTEGER_TYPES else np.dtype(bool)
@@ -63,7 +63,7 @@ def _clip(e: Expressions, node: Node) -> list[Value]:
     bounds = [value.scalar for value in (node.optional(1), node.optional(2)) if value is not None]
     if len(bounds) == 2 and None not in bounds and min(abs(bound or 0) for bound in bounds) >= FLOAT16_RANGE:
         return [x]
-    return [e.make("clip", [x], x.shape)]
+    return [e.make("clip", [x], x.sizes)]
 
 
 def _where(e: Expressions, node: Node) -> list[Value]:
@@ -121,13 +121,13 @@ def _softmax(e: Expressions, node: Node) -> list[Value]:
     x = node.input(0)
     if layout.normal_axis(node.attribute("axis", -1), len(x.sizes)) != len(x.sizes) - 1:
         raise UnsupportedError("a softmax over another axis than the last")
-    return [e.make("softmax", [x], x.shape)]
+    return [e.make("softmax", [x], x.sizes)]
 
 
 def _layer_norm(e: Expressions, node: Node) -> list[Value]:
     x = node.input(0)
     _require_last_axis(x, node)
-    normed = e.make("layer_norm", [x], x.shape, (node.epsilon(1e-5),))
+    normed = e.make("layer_norm", [x], x.sizes, (node.epsilon(1e-5),))
     return [arithmetic.with_weights(e, normed, node.optional(1), node.optional(2))]
 
 
@@ -146,7 +146,7 @@ def _require_last_axis(x: Value, node: Node) -> None:
 
 def _instance_norm(e: Expressions, node: Node) -> list[Value]:
     x, scale, bias = (node.input(i) for i in range(3))
-    normed = e.make("instance_norm", [x], x.shape, (node.epsilon(1e-5),))
+    normed = e.make("instance_norm", [x], x.sizes, (node.epsilon(1e-5),))
     column = (scale.sizes[0], *[1] * (len(x.sizes) - 2))
     parts = (layout.reshape(e, part, column) for part in (scale, bias))
     return [arithmetic.with_weights(e, normed, *parts)]
@@ -158,7 +158,7 @@ def _group_norm(e: Expressions, node: Node) -> list[Value]:
     if groups < 1 or x.sizes[1] % groups or scale.sizes != (x.sizes[1],):
         raise UnsupportedError(f"{groups} groups of {list(x.sizes)}")
     rows = layout.reshape(e, x, (x.sizes[0], groups, math.prod(x.sizes[1:]) // groups))
-    normed = e.make("instance_norm", [rows], rows.shape, (node.epsilon(1e-5),))
+    normed = e.make("instance_norm", [rows], rows.sizes, (node.epsilon(1e-5),))
     column = (scale.sizes[0], *[1] * (len(x.sizes) - 2))
     parts = (layout.reshape(e, part, column) for part in (scale, bias))
     return [arithmetic.with_weights(e, layout.reshape(e, normed, x.sizes), *parts)]
@@ -211,7 +211,7 @@ def _slope_one(default: float) -> Operator:
     def apply(e: Expressions, node: Node) -> list[Value]:
         if node.attribute("alpha", default) != 1:
             raise UnsupportedError("a sigmoid of another slope than 1")
-        return [e.make("silu", [node.input(0)], node.input(0).shape)]
+        return [e.make("silu", [node.input(0)], node.input(0).sizes)]
 
     return apply
 

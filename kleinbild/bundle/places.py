@@ -87,7 +87,7 @@ def check_place(place: Place, where: str) -> None:
             for leaf in _leaves(part.weight):
                 if leaf.stored is not None:
                     leaf.stored.check_weight()
-        except UnsupportedError as error:
+        except (UnsupportedError, KleinbildError) as error:
             raise KleinbildError(f"{where}: {error}") from error
 
 

@@ -52,14 +52,11 @@ class StoredTensor:
         return ELEMENT_TYPES.get(self.proto.data_type)
 
     @property
-    def readable(self) -> bool:
-        """Whether type and shape are such that `read` may be asked at all."""
+    def sane_shape(self) -> bool:
+        """Whether its shape can be a tensor's at all."""
         shape = self.shape
         return (
-            self.dtype is not None
-            and len(shape) <= MAX_RANK
-            and all(size >= 0 for size in shape)
-            and math.prod(shape) <= MAX_ELEMENTS
+            len(shape) <= MAX_RANK and all(size >= 0 for size in shape) and math.prod(shape) <= MAX_ELEMENTS
         )
 
     def check_weight(self) -> None:
@@ -69,7 +66,7 @@ class StoredTensor:
             known = kind in TensorProto.DataType.values() and kind != 0
             text = TensorProto.DataType.Name(kind) if known else "of no known type"
             raise KleinbildError(f"{self} is {text}; expected FLOAT, FLOAT16 or UINT8")
-        if not self.readable or 0 in self.shape:
+        if not self.sane_shape or 0 in self.shape:
             raise KleinbildError(f"{self} has the shape {list(self.shape)[:MAX_RANK]}")
         if self._is_external:
             self._range()
@@ -77,8 +74,8 @@ class StoredTensor:
     def read(self) -> npt.NDArray[Any]:
         """The tensor; raises KleinbildError when its bytes cannot be read or do not fill its shape."""
         dtype = self.dtype
-        if dtype is None or not self.readable:
-            raise KleinbildError(f"{self} has the shape {list(self.shape)[:MAX_RANK]} or type of no tensor")
+        if dtype is None or not self.sane_shape:
+            raise KleinbildError(f"{self} has the shape {list(self.shape)[:MAX_RANK]} or the type of none")
         if not self._is_external:
             return self._inline(dtype)
         path, offset, length = self._range()

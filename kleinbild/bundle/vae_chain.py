@@ -50,7 +50,7 @@ def chain(
     outputs = lower(e, pre.graph, {name: z})
     residual, q, kt, v = (_output(pre, outputs, name) for name in _names(pre, "outputs", 4))
     _check_chunk(e, chunk)
-    tokens = v.shape
+    tokens = v.sizes
     attended = e.make("chunked_attention", [q, kt, v], tokens)
     handed = {pre.outputs[0]: residual}
     for i, stage in enumerate(post):
