@@ -23,7 +23,7 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "canonical": BASE,
     "quantise": BASE,
     "checkpoint": BASE | {"canonical"},
-    "bundle": BASE | {"canonical"},
+    "bundle": BASE | {"canonical", "checkpoint"},
     "export": BASE | {"canonical", "quantise", "checkpoint"},
     "package": BASE | {"canonical", "checkpoint", "bundle", "export"},
     "server": {"kleinbild", "errors"},
