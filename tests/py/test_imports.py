@@ -25,7 +25,7 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "canonical": BASE,
     "quantise": BASE,
     "checkpoint": BASE | {"canonical"},
-    "bundle": BASE | {"canonical"},
+    "bundle": BASE | {"canonical", "checkpoint"},
     "export": BASE | {"canonical", "quantise", "checkpoint", "part_folder"},
     "package": BASE | {"canonical", "checkpoint", "bundle", "export", "progress", "part_folder"},
     "server": {"kleinbild", "errors"},
