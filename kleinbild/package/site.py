@@ -31,7 +31,12 @@ def build_site(
         bundle = open_source(source, root / WORK, options, log)
         with Progress(bundle_bytes(bundle.folder), "packaging") as progress:
             watched = WatchedSource(bundle, progress.advance)
-            manifest = package_model(watched, root, previous=reusable(root, out), log=log)
+
+            def say(line: str) -> None:
+                progress.clear()
+                log(line)
+
+            manifest = package_model(watched, root, previous=reusable(root, out), log=say)
         build = write_shell(shell, root, manifest)
     log(f"{out}: model {manifest.id}, build {build}")
     return manifest

@@ -1,4 +1,4 @@
-"""A model on its way through packaging, with its progress: every tensor that is read is told in bytes."""
+"""A model on its way through packaging, with its progress: every tensor is told in bytes, once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class WatchedSource:
     def __init__(self, source: ModelSource, advance: Callable[[int, str], None]) -> None:
         self._source = source
         self._advance = advance
+        self._told: set[tuple[str, str]] = set()
 
     @property
     def config(self) -> ModelConfig:
@@ -45,7 +46,9 @@ class WatchedSource:
     def tensor(self, stage: str, name: str) -> Weight:
         """The weight `name` of `stage`."""
         weight = self._source.tensor(stage, name)
-        self._advance(_weight_bytes(weight), name)
+        if (stage, name) not in self._told:
+            self._told.add((stage, name))
+            self._advance(_weight_bytes(weight), name)
         return weight
 
 
