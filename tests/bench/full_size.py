@@ -1,13 +1,13 @@
 """Times a checkpoint's way to a site: export, packaging, check, beside what the disk and numpy do at best.
 
-    python tests/bench/full_size.py --work /var/tmp/bench                  # writes a synthetic 4B model, 16 GB
+    python tests/bench/full_size.py --work /var/tmp/bench              # writes a synthetic 4B model, 16 GB
     python tests/bench/full_size.py --work /var/tmp/bench --checkpoint DIR -- --weights q4 --block-size 32
 
 Every step is a process of its own; wall clock, CPU seconds and peak memory are the system's own figures. The
 input is what a step reads: the checkpoint's tensors that are used, the bundle, the site. "idle MB/s" is what
 two idle cores would give if the step kept both busy all the time: on a machine that is shared, the wall clock
-says little. A plain copy of the checkpoint and a plain dequantise of the bundle's 4-bit weights are the limits
-to compare with. Whatever is written below --work is removed at the end, but not a given checkpoint.
+says little. A plain copy of the checkpoint and a plain dequantise of the bundle's 4-bit weights are there to
+compare with. Whatever is written below --work is removed at the end, but not a given checkpoint.
 """
 
 from __future__ import annotations
