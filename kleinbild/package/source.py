@@ -14,11 +14,10 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
-from kleinbild.export.export import export_key, input_bytes
+from kleinbild.export.export import input_bytes
 from kleinbild.export.source import Options
-from kleinbild.package.files import files_below
 from kleinbild.package.model import Log
-from kleinbild.part_folder import is_finished, record_finished
+from kleinbild.part_folder import part_path
 from kleinbild.progress import Progress
 
 TINY = "tiny"
@@ -84,7 +83,9 @@ def _open_checkpoint(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> None:
+def _export(
+    checkpoint: Checkpoint, out: Path, options: Options, log: Log, *, resumable: bool = False
+) -> None:
     log(f"exporting {checkpoint.name} with {options.weights} weights")
     with Progress(input_bytes(checkpoint), "exporting") as progress:
         export_bundle(
@@ -94,18 +95,16 @@ def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> No
             block_size=options.block_size,
             symmetric=options.symmetric,
             advance=progress.advance,
+            resumable=resumable,
         )
 
 
 def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
-    """The bundle of `checkpoint` below `work`: that of an interrupted run if it is whole, or a new one."""
+    """The bundle of `checkpoint` below `work`; stages that an interrupted run left there are taken over."""
     bundle = work / BUNDLE
-    key = export_key(checkpoint, options)
-    if is_finished(work, BUNDLE, key):
-        log("using the export of the interrupted run")
-        return bundle
-    _export(checkpoint, bundle, options, log)
-    record_finished(work, BUNDLE, key, files_below(bundle))
+    if bundle.exists():
+        bundle.rename(part_path(bundle))
+    _export(checkpoint, bundle, options, log, resumable=True)
     return bundle
 
 
