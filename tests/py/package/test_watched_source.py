@@ -10,7 +10,7 @@ from package_doubles import ModelDouble, model_double
 
 from kleinbild.package.model import package_model
 from kleinbild.package.watched_source import WatchedSource, bundle_bytes
-from kleinbild.weights import Dense
+from kleinbild.weights import Q4, Dense
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,10 @@ def test_every_tensor_is_told_once(model: ModelDouble) -> None:
     told: list[tuple[int, str]] = []
     source = watched(model, told, [])
     dense, q4 = "model.layers.0.self_attn.q_norm.weight", "proj_out.weight"
-    for _ in range(2):
-        weight = source.tensor("text_encoder", dense)
-        assert isinstance(weight, Dense)
-        quantised = source.tensor("transformer", q4)
-    assert not isinstance(quantised, Dense)
+    weight, quantised = source.tensor("text_encoder", dense), source.tensor("transformer", q4)
+    assert isinstance(weight, Dense)
+    assert isinstance(quantised, Q4)
+    source.tensor("text_encoder", dense)
     size = quantised.codes.nbytes + quantised.scales.nbytes
     assert told == [(weight.array.nbytes, dense), (size, q4)]
 
