@@ -76,9 +76,9 @@ def is_finished(folder: Path, step: str, key: Mapping[str, object]) -> bool:
     return record is not None and record[0] == json.loads(json.dumps(key)) and _whole(folder, record[1])
 
 
-def keep_finished(folder: Path, others: Iterable[Path] = ()) -> None:
-    """Removes from `folder` all but the marker, the files of finished steps, and `others`."""
-    kept = {folder / MARKER, *others}
+def keep_finished(folder: Path) -> None:
+    """Removes from `folder` all but the marker and the files of finished steps."""
+    kept = {folder / MARKER}
     for path in (folder / RECORDS).glob("*.json"):
         record = _read_record(path)
         if record is not None and _whole(folder, record[1]):

@@ -21,6 +21,8 @@ LINE_SECONDS = 10.0
 # The rate is that of the last seconds, so that a slow part or reused files do not falsify what is left.
 WINDOW_SECONDS = 10.0
 SAMPLE_SECONDS = 0.5
+# What is left of a job that stands still is not worth telling.
+LEFT_MAX_SECONDS = 10 * 3600
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -76,12 +78,17 @@ class Progress:
                 self._shown = now
                 self._show(now)
 
+    def clear(self) -> None:
+        """Takes the line off a terminal until it is drawn again, so that something else can be printed."""
+        with self._lock:
+            self._write(CLEAR_LINE if self._terminal else "")
+
     def _show(self, now: float) -> None:
         first, before = self._samples[0]
         rate = (self._done - before) / max(now - first, 1e-9)
         parts = [self._label, *self._amount(), f"{_in_unit(rate, rate)}/s"]
         left = self._total - self._done
-        if left > 0 and rate > 0:
+        if 0 < left < rate * LEFT_MAX_SECONDS:
             parts.append(f"{_duration(left / rate)} left")
         if self._note:
             parts.append(self._note)

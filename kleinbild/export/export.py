@@ -47,22 +47,23 @@ def export_bundle(
     context_clip: float = 0.0,
     shard_bytes: int = SHARD_BYTES,
     advance: Advance = lambda _, __: None,
+    resumable: bool = False,
 ) -> Losses:
     """Writes the bundle of `checkpoint` to the folder `out`, replacing a bundle that is there.
 
     weights: "q4" quantises the linears of the text encoder's layers and the transformer's blocks in blocks
     of `block_size`, everything else float16; "f16" is all float16; "f32" all float32. `all_q4` and
     `context_clip`: Options. `advance` is told what is done, input_bytes(checkpoint) in all. Stages that an
-    interrupted run finished are taken over when source and options are the same. Returns what the weights
-    lost on the way. Raises KleinbildError, and leaves no trace, when the checkpoint is incomplete, a weight
-    does not fit its type, or `out` cannot be written.
+    interrupted run finished are taken over when source and options are the same; `resumable`: new_folder.
+    Returns what the weights lost on the way. Raises KleinbildError, and leaves no trace, when the checkpoint
+    is incomplete, a weight does not fit its type, or `out` cannot be written.
     """
     options = Options(weights, block_size, symmetric, all_q4, context_clip)
     losses = Losses()
     vae = vae_decoder.vae_graphs(checkpoint.config.vae_decoder)
     checkpoint.check()
     key = export_key(checkpoint, options, shard_bytes)
-    with new_folder(out, CONFIG_FILE) as folder:
+    with new_folder(out, CONFIG_FILE, resumable=resumable) as folder:
         export = _Export(checkpoint, folder, options, shard_bytes, key, advance, losses)
         export.write_stage(text_encoder.STAGE, text_encoder.build_text_encoder)
         export.write_stage(transformer.STAGE, transformer.build_transformer)
@@ -130,6 +131,12 @@ class _Export:
                 graph = GraphBuilder(vae_graph.key, self.options.activation, InlineStore())
                 vae_graph.build(Layers(graph, source, stage, self.options, self.losses))
                 graph.save(self.folder / vae_graph_name(vae_graph, self.options))
+
+
+def remove_shards(bundle: Path, stage: str) -> None:
+    """Removes the shards of `stage` from a bundle on its way that needs them no more, to make room."""
+    for path in bundle.glob(f"{stage.replace('_', '-')}-*.onnx_data"):
+        path.unlink()
 
 
 def _stage_bytes(source: WeightSource, stage: str) -> int:

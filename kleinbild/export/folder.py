@@ -17,21 +17,25 @@ from kleinbild.part_folder import MARKER, RECORDS, keep_finished, part_folder
 
 
 @contextmanager
-def new_folder(out: Path, marker: str) -> Iterator[Path]:
+def new_folder(out: Path, marker: str, *, resumable: bool = False) -> Iterator[Path]:
     """Gives `<out>.part` to write to and renames it to `out` at the end; on an error nothing is left.
 
     `marker` is the file that a folder must hold to be replaced. The folder holds the finished steps of an
-    interrupted run, and nothing else; an interrupt leaves those of this one. Raises KleinbildError when
-    `out` is something else, when another export is writing it, or when the disk does not take the files.
+    interrupted run, and nothing else; an interrupt leaves those of this one. With `resumable` the records of
+    the steps stay in `out`: renamed back to `<out>.part`, it is what an interrupted run leaves. Raises
+    KleinbildError when `out` is something else, when another export is writing it, or when the disk does not
+    take the files.
     """
     _refuse_other(out, marker)
     try:
         with part_folder(out, keep_finished) as part:
             yield part
             _refuse_other(out, marker)
-            shutil.rmtree(part / RECORDS, ignore_errors=True)
+            if not resumable:
+                shutil.rmtree(part / RECORDS, ignore_errors=True)
             _take_place(part, out)
-            (out / MARKER).unlink()
+            if not resumable:
+                (out / MARKER).unlink()
     except OSError as error:
         where = error.filename or out
         raise KleinbildError(

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
@@ -70,6 +71,7 @@ class ShardStore:
         self._stem = stem
         self._shard_bytes = shard_bytes
         self._file: BufferedWriter | None = None
+        self._files: list[BufferedWriter] = []
         self._length = 0
         self._writer = ThreadPoolExecutor(1)
         self._waiting: deque[tuple[Future[object], int]] = deque()
@@ -113,6 +115,9 @@ class ShardStore:
         finally:
             self._waiting.clear()
             self._writer.shutdown(cancel_futures=True)
+            for file in self._files:
+                with suppress(OSError):  # told already
+                    file.close()
 
     def _begin(self, length: int) -> int:
         """Makes the current shard ready for `length` bytes and returns their offset in it."""
@@ -124,6 +129,7 @@ class ShardStore:
             self._end_shard()
         self.names.append(f"{self._stem}-{len(self.names) + 1:05}.onnx_data")
         self._file = (self._folder / self.names[-1]).open("wb")
+        self._files.append(self._file)
         self._length = 0
         return 0
 

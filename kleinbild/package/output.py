@@ -2,8 +2,8 @@
 
 A site folder is replaced only if everything in it is listed in its own SHA256SUMS, so that no stranger's file
 is ever deleted. While the new site is built in `<out>.part` the old one stays as it is; a failed build leaves
-no trace. An interrupted one leaves in `<out>.part` what is whole and was long to make: shards, and steps of
-the work below WORK that kleinbild.part_folder has a record of. One build at a time may write to one folder.
+no trace. An interrupted one leaves in `<out>.part` what is whole and was long to make: shards, and folders of
+kleinbild.part_folder's kind below WORK. One build at a time may write to one folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kleinbild.errors import KleinbildError
 from kleinbild.package.files import files_below, read_bytes, sha256_of, write_bytes
-from kleinbild.part_folder import MARKER, keep_finished, part_folder, remove_all_but
+from kleinbild.part_folder import MARKER, part_folder, remove_all_but
 
 SUMS = "SHA256SUMS"
 SUMS_MAX_BYTES = 16 * 1024 * 1024
@@ -84,7 +84,7 @@ def reusable(part: Path, out: Path) -> Path:
 
 
 def _sweep(part: Path) -> None:
-    """Removes all but whole shards, which go to KEPT, and the finished steps of WORK."""
+    """Removes all but whole shards, which go to KEPT, and the folders of finished steps in WORK."""
     kept, work = part / KEPT / SHARDS, part / WORK
     if (part / SHARDS).is_dir():
         kept.mkdir(parents=True, exist_ok=True)
@@ -92,8 +92,7 @@ def _sweep(part: Path) -> None:
             if path.suffix != ".part":
                 path.replace(kept / path.name)
     if work.is_dir():
-        # An export that was interrupted has a folder of its own kind in there.
-        keep_finished(work, work.glob("*.part"))
+        remove_all_but(work, {path for path in work.iterdir() if (path / MARKER).is_file()})
     remove_all_but(part, {part / MARKER, part / KEPT, part / WORK})
     for folder in (kept, part / KEPT, work):
         with suppress(OSError):

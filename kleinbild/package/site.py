@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kleinbild.export.export import remove_shards
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.model import Log, package_model
 from kleinbild.package.output import WORK, reusable, staged_folder
@@ -30,8 +31,17 @@ def build_site(
     with staged_folder(out) as root:
         bundle = open_source(source, root / WORK, options, log)
         with Progress(bundle_bytes(bundle.folder), "packaging") as progress:
-            watched = WatchedSource(bundle, progress.advance)
-            manifest = package_model(watched, root, previous=reusable(root, out), log=log)
+
+            def say(line: str) -> None:
+                progress.clear()
+                log(line)
+
+            def left(stage: str) -> None:
+                if bundle.folder.is_relative_to(root / WORK):
+                    remove_shards(bundle.folder, stage)
+
+            watched = WatchedSource(bundle, progress.advance, left)
+            manifest = package_model(watched, root, previous=reusable(root, out), log=say)
         build = write_shell(shell, root, manifest)
     log(f"{out}: model {manifest.id}, build {build}")
     return manifest

@@ -15,11 +15,10 @@ from kleinbild.checkpoint.configs import INDEX_FILE
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Losses, Variant, export_bundle
-from kleinbild.export.export import export_key, input_bytes
+from kleinbild.export.export import input_bytes
 from kleinbild.export.source import Options
-from kleinbild.package.files import files_below
 from kleinbild.package.model import Log
-from kleinbild.part_folder import is_finished, record_finished
+from kleinbild.part_folder import part_path
 from kleinbild.progress import Progress
 
 TINY = "tiny"
@@ -98,7 +97,9 @@ def _open_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> Losses:
+def _export(
+    checkpoint: Checkpoint, out: Path, options: Options, log: Log, *, resumable: bool = False
+) -> Losses:
     for line in checkpoint.assumed:
         log(line)
     log(f"exporting {checkpoint.name} with {options.weights} weights")
@@ -112,18 +113,16 @@ def _export(checkpoint: Checkpoint, out: Path, options: Options, log: Log) -> Lo
             all_q4=options.all_q4,
             context_clip=options.context_clip,
             advance=progress.advance,
+            resumable=resumable,
         )
 
 
 def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
-    """The bundle of `checkpoint` below `work`: that of an interrupted run if it is whole, or a new one."""
+    """The bundle of `checkpoint` below `work`; stages that an interrupted run left there are taken over."""
     bundle = work / BUNDLE
-    key = export_key(checkpoint, options)
-    if is_finished(work, BUNDLE, key):
-        log("using the export of the interrupted run")
-        return bundle
-    _export(checkpoint, bundle, options, log)
-    record_finished(work, BUNDLE, key, files_below(bundle))
+    if bundle.exists():
+        bundle.rename(part_path(bundle))
+    _export(checkpoint, bundle, options, log, resumable=True)
     return bundle
 
 

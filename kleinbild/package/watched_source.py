@@ -1,21 +1,30 @@
-"""A model on its way through packaging, with its progress: every tensor that is read is told in bytes."""
+"""A model on its way through packaging: its progress in bytes, and which of its stages are done with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from kleinbild.canonical import expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.package.model import ModelSource
 from kleinbild.weights import Dense, Weight
 
 
 class WatchedSource:
-    """`source`, the ModelSource, whose tensors are told to `advance` as they are read: bytes and name."""
+    """`source` whose tensors are told to `advance` as they are read: bytes and name.
 
-    def __init__(self, source: ModelSource, advance: Callable[[int, str], None]) -> None:
+    `left` is told a canonical stage once all its tensors were read and one of another stage is asked for.
+    """
+
+    def __init__(
+        self, source: ModelSource, advance: Callable[[int, str], None], left: Callable[[str], None]
+    ) -> None:
         self._source = source
         self._advance = advance
+        self._left = left
+        self._unread = {stage: set(tensors) for stage, tensors in expected_tensors(source.config).items()}
+        self._stage = ""
 
     @property
     def config(self) -> ModelConfig:
@@ -44,8 +53,13 @@ class WatchedSource:
 
     def tensor(self, stage: str, name: str) -> Weight:
         """The weight `name` of `stage`."""
+        if self._stage and self._stage != stage and not self._unread[self._stage]:
+            self._left(self._stage)
+        self._stage = stage
         weight = self._source.tensor(stage, name)
-        self._advance(_weight_bytes(weight), name)
+        if name in self._unread[stage]:
+            self._unread[stage].remove(name)
+            self._advance(_weight_bytes(weight), name)
         return weight
 
 

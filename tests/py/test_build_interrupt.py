@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from bundle_numpy import make_small_checkpoint
 
+from kleinbild.bundle import Bundle
 from kleinbild.export import text_encoder, transformer
-from kleinbild.package import site, source
+from kleinbild.package import site
 from kleinbild.package.cli import main
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -89,31 +90,49 @@ def test_a_site_goes_on_with_the_stages_that_were_exported(
     assert main(["check", str(out)]) == 0
 
 
-def test_a_site_goes_on_with_the_bundle_and_the_shards(
+def test_a_site_goes_on_with_the_stages_and_shards_that_are_left(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, expected = tmp_path / "dist", tmp_path / "expected"
+    """Packaging frees the export's stages one by one, so the text encoder has to be exported again."""
+    out, expected, part = tmp_path / "dist", tmp_path / "expected", tmp_path / "dist.part"
     assert main(["site", str(checkpoint), "--out", str(expected)]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(site, "write_shell", interrupted)
         assert main(["site", str(checkpoint), "--out", str(out)]) == 130
-    kept = {path.name: path.stat().st_ino for path in (tmp_path / "dist.part" / ".kept" / "w").iterdir()}
+    kept = {path.name: path.stat().st_ino for path in (part / ".kept" / "w").iterdir()}
+    assert not list((part / ".work" / "bundle").glob("text-encoder*.onnx_data"))
     with monkeypatch.context() as patch:
-        patch.setattr(source, "export_bundle", interrupted)
+        patch.setattr(Bundle, "tensor", interrupted)
+        assert main(["site", str(checkpoint), "--out", str(out)]) == 130
+        patch.setattr(text_encoder, "build_text_encoder", interrupted)
+        patch.setattr(transformer, "build_transformer", interrupted)
+        assert main(["site", str(checkpoint), "--out", str(out)]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(text_encoder, "build_text_encoder", interrupted)
+        patch.setattr(transformer, "build_transformer", interrupted)
         assert main(["site", str(checkpoint), "--out", str(out)]) == 0
     assert {path.name: path.stat().st_ino for path in (out / "w").iterdir()} == kept
     assert contents(out) == contents(expected)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dist", "expected"]
 
 
-def test_another_checkpoint_is_exported_anew(
+def test_a_bundle_of_the_users_is_not_freed(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    assert main(["export", str(checkpoint), "--out", str(bundle)]) == 0
+    before = contents(bundle)
+    assert not any(name.startswith(".") for name in before)
+    assert main(["site", str(bundle), "--out", str(tmp_path / "dist")]) == 0
+    assert contents(bundle) == before
+
+
+def test_another_export_is_made_anew(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "dist"
     with monkeypatch.context() as patch:
-        patch.setattr(site, "write_shell", interrupted)
+        patch.setattr(Bundle, "tensor", interrupted)
         assert main(["site", str(checkpoint), "--out", str(out)]) == 130
-        patch.setattr(source, "export_bundle", interrupted)
+        patch.setattr(transformer, "build_transformer", interrupted)
         assert main(["site", str(checkpoint), "--out", str(out), "--weights", "f16"]) == 130
     assert main(["site", str(checkpoint), "--out", str(out), "--weights", "f16"]) == 0
 

@@ -68,6 +68,25 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     assert stream.getvalue().splitlines()[-1].split("  ")[3:] == ["1.0 MB/s", "1:22:40 left"]
 
 
+def test_a_job_that_stands_still_has_no_time_left() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(10 * GB, "exporting", stream, clock=clock)
+    clock.now += 100
+    progress.advance(1000)
+    assert stream.getvalue() == "exporting    0 %  0.0 of 10.0 GB  0.0 KB/s\n"
+
+
+def test_a_terminal_can_be_cleared_for_something_else() -> None:
+    clock, terminal, log = Clock(), Terminal(), io.StringIO()
+    for stream in (terminal, log):
+        progress = Progress(10, "exporting", stream, clock=clock)
+        clock.now += 1
+        progress.advance(1)
+        progress.clear()
+    assert terminal.getvalue().endswith(CLEAR_LINE)
+    assert log.getvalue() == ""
+
+
 def test_an_unknown_total_has_neither_percent_nor_time_left() -> None:
     clock, stream = Clock(), io.StringIO()
     progress = Progress(0, "fetching", stream, clock=clock)
@@ -109,8 +128,8 @@ def test_a_stream_that_is_closed_or_broken_ends_nothing() -> None:
 
 def test_threads_lose_no_byte() -> None:
     clock, stream = Clock(), io.StringIO()
-    with Progress(80_000, "packaging", stream, clock=clock) as progress:
+    with Progress(8_000, "packaging", stream, clock=clock) as progress:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(progress.advance, [1] * 80_000))
+            list(pool.map(progress.advance, [1] * 8_000))
         clock.now += 1
-    assert stream.getvalue() == "packaging  80 KB in 0:01  80 KB/s\n"
+    assert stream.getvalue() == "packaging  8.0 KB in 0:01  8.0 KB/s\n"

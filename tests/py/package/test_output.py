@@ -9,7 +9,7 @@ import pytest
 
 from kleinbild.errors import KleinbildError
 from kleinbild.package.output import KEPT, WORK, read_sums, reusable, staged_folder
-from kleinbild.part_folder import record_finished
+from kleinbild.part_folder import MARKER
 
 
 def build(out: Path, text: str) -> None:
@@ -141,7 +141,7 @@ def interrupt(out: Path) -> None:
         (root / WORK / "bundle" / "graph").write_text("graph")
         (root / WORK / "checkpoint").mkdir()
         (root / WORK / "checkpoint" / "weights").touch()
-        record_finished(root / WORK, "bundle", {}, [root / WORK / "bundle" / "graph"])
+        (root / WORK / "bundle" / MARKER).touch()
         raise KeyboardInterrupt
 
 
@@ -153,8 +153,8 @@ def test_an_interrupted_build_leaves_whole_shards_and_finished_steps(tmp_path: P
     assert tree(out) == before
     assert sorted(tree(part)) == [
         f"{KEPT}/w/whole.bin",
-        ".kleinbild-build",
-        f"{WORK}/.finished/bundle.json",
+        MARKER,
+        f"{WORK}/bundle/{MARKER}",
         f"{WORK}/bundle/graph",
     ]
 
