@@ -70,11 +70,16 @@ class SchedulerConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """How a prompt becomes the token sequence: prefix + prompt + suffix, cut and padded to `text_seq_len`."""
+    """How a prompt becomes the transformer's context.
+
+    Tokens: prefix + prompt + suffix, cut and padded to `text_seq_len`. The text encoder's output is brought
+    into [-context_clip, context_clip]; 0: it stays as it is.
+    """
 
     text_seq_len: int
     template_prefix: str
     template_suffix: str
+    context_clip: float = 0.0
 
 
 @dataclass(frozen=True)

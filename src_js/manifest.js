@@ -6,7 +6,7 @@
  */
 
 import { checkConfig, checkTensors } from "./manifest_checks.js";
-import { boolean, integer, list, matching, oneOf, positive, record, refuse, string } from "./reader.js";
+import { boolean, integer, list, matching, notNegative, oneOf, positive, record, refuse, string } from "./reader.js";
 
 /** @template T @typedef {import("./reader.js").FieldReaders<T>} FieldReaders */
 
@@ -55,6 +55,7 @@ import { boolean, integer, list, matching, oneOf, positive, record, refuse, stri
  * @property {number} text_seq_len
  * @property {string} template_prefix
  * @property {string} template_suffix
+ * @property {number} context_clip largest magnitude of prompt embeddings, 0: any
  *
  * @typedef {object} ModelConfig
  * @property {TextEncoderConfig} text_encoder
@@ -117,6 +118,7 @@ const MAX_LAYERS = 1024;
 const MAX_TENSORS = 20000;
 const MAX_SHARDS = 4096;
 const ALIGNMENT_BYTES = 256;
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 const dimension = integer(1, MAX_DIMENSION);
@@ -180,6 +182,7 @@ const PROMPT = {
   text_seq_len: integer(1, 4096),
   template_prefix: string(4096),
   template_suffix: string(4096),
+  context_clip: notNegative(MAX_FLOAT32),
 };
 
 /** @type {FieldReaders<ModelConfig>} */

@@ -50,6 +50,16 @@ export function positive(max) {
   };
 }
 
+/** @param {number} max @returns {Reader<number>} A finite number in [0, max]. */
+export function notNegative(max) {
+  return (value, where) => {
+    if (typeof value !== "number" || !(value >= 0) || value > max) {
+      return refuse(where, `expected a number from 0 to ${max}, found ${shown(value)}`);
+    }
+    return value;
+  };
+}
+
 /** @type {Reader<boolean>} */
 export function boolean(value, where) {
   return typeof value === "boolean" ? value : refuse(where, `expected true or false, found ${shown(value)}`);

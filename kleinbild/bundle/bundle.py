@@ -7,30 +7,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kleinbild.bundle.flux2_config import BundleRecord, read_record
-from kleinbild.bundle.graph import Graph
-from kleinbild.bundle.recognise import DenseSource, Q4Source, WeightPlace, recognise
+from kleinbild.bundle.model_config import model_config
+from kleinbild.bundle.places import Place, check_place, read_place, where_stored
+from kleinbild.bundle.recognise import recognise
 from kleinbild.canonical import TensorSpec, expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
-from kleinbild.weights import Q4, Dense, Weight
-
-FINITE_CHUNK_ELEMENTS = 1 << 22
+from kleinbild.weights import Dense, Weight
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle folder; `expected` is expected_tensors(config)."""
+    """An opened bundle folder; config: the model's numbers; `expected` is expected_tensors(config)."""
 
     folder: Path
+    config: ModelConfig
     expected: dict[str, dict[str, TensorSpec]]
     _record: BundleRecord
-    _places: dict[str, dict[str, WeightPlace]]
+    _places: dict[str, dict[str, Place]]
 
     @staticmethod
     def open(folder: Path) -> Bundle:
@@ -43,17 +41,13 @@ class Bundle:
             raise KleinbildError(
                 f"{record.tokenizer_folder / 'tokenizer.json'}: no such file; fetch the whole bundle"
             )
-        expected = expected_tensors(record.config)
-        places = {
-            stage: recognise([Graph(file) for file in files], expected[stage], stage)
-            for stage, files in record.stages.items()
-        }
-        return Bundle(folder, expected, record, places)
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model's numbers."""
-        return self._record.config
+        found = recognise(record)
+        config = model_config(record, found)
+        expected = expected_tensors(config)
+        bundle = Bundle(folder, config, expected, record, found.places)
+        for stage, tensors in expected.items():
+            bundle._check_places(stage, tensors)
+        return bundle
 
     @property
     def name(self) -> str:
@@ -63,12 +57,18 @@ class Bundle:
     @property
     def notice(self) -> str:
         """What a user must be told about the model; "" when nothing."""
-        return self._record.notice
+        return self._record.own.notice if self._record.own else ""
 
     @property
     def weights_kind(self) -> str:
         """ "q4", "f16" or "f32": how the linears of layers and blocks are stored."""
-        return self._record.weights_kind
+        if self._record.own:
+            return self._record.own.weights_kind
+        places = self._places["transformer"].values()
+        if any(place.quantised for place in places):
+            return "q4"
+        largest = self.tensor("transformer", "proj_out.weight")
+        return "f32" if isinstance(largest, Dense) and largest.array.dtype == np.float32 else "f16"
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -87,39 +87,21 @@ class Bundle:
         Dense in float32 or float16 as stored, or Q4. Raises KleinbildError naming the tensor when its bytes
         cannot be read or it holds NaN or infinity.
         """
-        place, shape = self._places[stage][name], self.expected[stage][name].shape
-        where = f"{place.graph.where}: {stage} tensor {name!r}"
-        if isinstance(place, DenseSource):
-            array = _finite_floats(place.graph.read(place.name), where)
-            return Dense(np.ascontiguousarray(array.T) if place.transposed else array.reshape(shape))
-        return _read_q4(place, (shape[0], shape[1]), where)
+        return read_place(self._places[stage][name], self._where(stage, name))
 
+    def _check_places(self, stage: str, tensors: dict[str, TensorSpec]) -> None:
+        """Every tensor has a place of its shape, and its bytes are there."""
+        places = self._places[stage]
+        for name in [*tensors, *places]:
+            found = list(places[name].shape) if name in places else "not in the graphs"
+            wanted = list(tensors[name].shape) if name in tensors else "no tensor of this model"
+            if found != wanted:
+                raise KleinbildError(
+                    f"{self.folder}: {stage} tensor {name!r} is {found}, expected {wanted}; "
+                    "the graphs contradict each other"
+                )
+        for name in tensors:
+            check_place(places[name], f"{stage} tensor {name!r}")
 
-def _read_q4(place: Q4Source, shape: tuple[int, int], where: str) -> Q4:
-    graph, rows = place.graph, shape[0]
-    zero_points = None
-    if place.zero_points is not None:
-        zero_points = _bytes(graph.read(place.zero_points), f"{where}, zero points").reshape(rows, -1)
-    return Q4(
-        shape=shape,
-        block_size=place.block_size,
-        codes=_bytes(graph.read(place.codes), f"{where}, codes").reshape(rows, -1, place.block_size // 2),
-        scales=_finite_floats(graph.read(place.scales), f"{where}, scales").reshape(rows, -1),
-        zero_points=zero_points,
-    )
-
-
-def _bytes(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
-    if array.dtype != np.uint8:
-        raise KleinbildError(f"{where}: stored as {array.dtype}, only uint8 is supported")
-    return array
-
-
-def _finite_floats(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.floating[Any]]:
-    if array.dtype not in (np.float16, np.float32):
-        raise KleinbildError(f"{where}: stored as {array.dtype}, expected float16 or float32")
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, FINITE_CHUNK_ELEMENTS):
-        if not np.isfinite(flat[start : start + FINITE_CHUNK_ELEMENTS]).all():
-            raise KleinbildError(f"{where}: holds NaN or infinity; fetch the bundle again")
-    return array
+    def _where(self, stage: str, name: str) -> str:
+        return f"{where_stored(self._places[stage][name]) or self.folder}: {stage} tensor {name!r}"

@@ -19,6 +19,7 @@ MAX_NUMBER = 1 << 20
 MAX_LAYERS = 1 << 10
 MAX_LIST = 64
 MAX_TEXT = 4096
+ZERO_IS_OFF = ("prompt.context_clip",)
 
 
 def check_config(config: ModelConfig, where: str) -> None:
@@ -46,6 +47,8 @@ def _problem_of_value(field: str, value: Any) -> str | None:
         if not 1 <= len(value) <= MAX_LIST:
             return f"{len(value)} entries, expected 1 to {MAX_LIST}"
         return next((p for p in (_problem_of_value(field, v) for v in value) if p is not None), None)
+    if field in ZERO_IS_OFF and value == 0:
+        return None
     if isinstance(value, float):
         return None if math.isfinite(value) and value > 0 else f"{value!r}, expected a finite number above 0"
     limit = MAX_LAYERS if "layers" in field.rpartition(".")[2] else MAX_NUMBER

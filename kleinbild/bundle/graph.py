@@ -1,143 +1,129 @@
-"""One ONNX file of a bundle as a table of weights: initializers, who uses them, and their bytes on demand.
+"""One ONNX file of a bundle: its nodes in an order in which they could run, its stored tensors, its ends.
 
-Nothing is executed. External data is read only from the shards that the graph's manifest lists, and only
-within them; sizes are checked when the file is opened, so that a truncated download is noticed before any
-work.
+Nothing is executed. Constant nodes become stored tensors, too, wherever their data lies. The order of nodes
+in the file is not trusted: another exporter, or an optimiser, may leave any.
 """
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, numpy_helper
+from onnx import AttributeProto, TensorProto, helper
 
-from kleinbild.bundle.flux2_config import GraphFile, base_name
+from kleinbild.bundle.flux2_config import GraphFile
+from kleinbild.bundle.stored import StoredTensor
 from kleinbild.errors import KleinbildError
 
 GRAPH_MAX_BYTES = 1 << 30
-MAX_RANK = 8
-ELEMENT_TYPES: dict[int, np.dtype[Any]] = {
-    TensorProto.FLOAT: np.dtype("<f4"),
-    TensorProto.FLOAT16: np.dtype("<f2"),
-    TensorProto.UINT8: np.dtype("u1"),
-}
+MAX_NODES = 1 << 18
+MAX_EDGES = 1 << 20
+ONNX_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
-class Use:
-    """One place where a value enters a node."""
+class GraphInput:
+    """An input that is not stored; `dims` holds None for a dynamic size."""
 
-    node: onnx.NodeProto
-    position: int
+    name: str
+    dims: tuple[int | None, ...]
 
 
 class Graph:
     """An opened graph; `where` names it in messages."""
 
     def __init__(self, file: GraphFile) -> None:
-        """Reads the graph, not the weights. Raises KleinbildError when it is damaged or no ONNX file."""
+        """Reads the graph, not its shards. Raises KleinbildError when it is damaged or no ONNX file."""
         self.where = str(file.path)
         self._shards = {shard.name: shard for shard in file.shards}
         graph = _load(file.path)
-        self._initializers: dict[str, TensorProto] = {}
+        edges = sum(len(node.input) + len(node.output) for node in graph.node)
+        if len(graph.node) > MAX_NODES or edges > MAX_EDGES:
+            raise KleinbildError(
+                f"{self.where}: {len(graph.node)} nodes with {edges} inputs and outputs; "
+                f"a graph of a bundle has at most {MAX_NODES} and {MAX_EDGES}"
+            )
+        self.tensors: dict[str, StoredTensor] = {}
         for tensor in graph.initializer:
-            if tensor.name in self._initializers:
-                raise KleinbildError(f"{self.where}: holds the tensor {tensor.name!r} twice")
-            self._initializers[tensor.name] = tensor
-        self._uses: dict[str, list[Use]] = {}
-        for node in graph.node:
-            for position, name in enumerate(node.input):
-                self._uses.setdefault(name, []).append(Use(node, position))
+            self._store(tensor.name, tensor)
+        nodes = [node for node in graph.node if not self._is_stored_constant(node)]
+        self.inputs = [
+            GraphInput(value.name, _dims(value)) for value in graph.input if value.name not in self.tensors
+        ]
+        self.outputs = [value.name for value in graph.output]
+        self.nodes = self._in_running_order(nodes)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._initializers
+    def _store(self, name: str, tensor: TensorProto) -> None:
+        if name in self.tensors:
+            raise KleinbildError(f"{self.where}: holds the tensor {name[:120]!r} twice")
+        self.tensors[name] = StoredTensor(self.where, name, tensor, self._shards)
 
-    def uses(self, name: str) -> list[Use]:
-        """Where the value `name` is used; a cast in between is looked through."""
-        found = []
-        for use in self._uses.get(name, []):
-            cast = use.node.op_type == "Cast" and use.node.output
-            found += self._uses.get(use.node.output[0], []) if cast else [use]
-        return found
+    def _is_stored_constant(self, node: onnx.NodeProto) -> bool:
+        """Whether `node` is a Constant; its value is stored then."""
+        if node.op_type != "Constant" or node.domain not in ONNX_DOMAINS or len(node.output) != 1:
+            return False
+        for attribute in node.attribute:
+            if attribute.name == "value" and attribute.type == AttributeProto.TENSOR:
+                self._store(node.output[0], attribute.t)
+                return True
+            tensor = _plain_constant(attribute)
+            if tensor is not None:
+                self._store(node.output[0], tensor)
+                return True
+        return False
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of the initializer `name`."""
-        return tuple(self._initializers[name].dims)
-
-    def check(self, name: str) -> None:
-        """Raises KleinbildError when the initializer is of no weight's type or its bytes are not there."""
-        tensor = self._initializers[name]
-        dtype = ELEMENT_TYPES.get(tensor.data_type)
-        if dtype is None:
-            kind = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type else "of no type"
-            raise KleinbildError(f"{self._named(name)} is {kind}; expected FLOAT, FLOAT16 or UINT8")
-        if len(tensor.dims) > MAX_RANK or any(size < 1 for size in tensor.dims):
-            raise KleinbildError(f"{self._named(name)} has the shape {list(tensor.dims)[:MAX_RANK]}")
-        if tensor.data_location == TensorProto.EXTERNAL:
-            self._range(name)
-
-    def read(self, name: str) -> npt.NDArray[Any]:
-        """The initializer `name` as float32, float16 or uint8, to be `check`ed before.
-
-        Raises KleinbildError when its bytes cannot be read or do not fill its shape.
-        """
-        tensor = self._initializers[name]
-        if tensor.data_location != TensorProto.EXTERNAL:
-            try:
-                return numpy_helper.to_array(tensor)
-            except (ValueError, TypeError) as error:
-                raise KleinbildError(
-                    f"{self._named(name)}: its data does not fill its shape ({error})"
-                ) from error
-        path, offset, length = self._range(name)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(length)
-        except OSError as error:
-            raise KleinbildError(f"cannot read {path}: {error.strerror}") from error
-        if len(data) != length:
-            raise KleinbildError(f"{path}: ends inside the tensor {name!r}; fetch the file again")
-        return np.frombuffer(data, ELEMENT_TYPES[tensor.data_type]).reshape(tuple(tensor.dims))
-
-    def _range(self, name: str) -> tuple[Path, int, int]:
-        """(shard, offset, length) of an external tensor, inside the shard and as long as its shape asks."""
-        tensor = self._initializers[name]
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = base_name(entries.get("location"), f"{self._named(name)}, location of its data")
-        path = self._shards.get(location)
-        if path is None:
+    def _in_running_order(self, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        """`nodes` so that each comes after those that it takes values from."""
+        known = {*self.tensors, *(value.name for value in self.inputs)}
+        producer: dict[str, int] = {}
+        for index, node in enumerate(nodes):
+            for name in filter(None, node.output):
+                if name in producer or name in known:
+                    raise KleinbildError(f"{self.where}: the value {name[:120]!r} is computed twice")
+                producer[name] = index
+        waiting = []
+        followers: dict[int, list[int]] = defaultdict(list)
+        for index, node in enumerate(nodes):
+            sources = {producer[name] for name in node.input if name in producer}
+            waiting.append(len(sources))
+            for source in sources:
+                followers[source].append(index)
+        ready = [index for index, count in enumerate(waiting) if not count]
+        order = []
+        while ready:
+            index = ready.pop()
+            order.append(nodes[index])
+            for follower in followers[index]:
+                waiting[follower] -= 1
+                if not waiting[follower]:
+                    ready.append(follower)
+        if len(order) != len(nodes):
             raise KleinbildError(
-                f"{self._named(name)} lies in {location!r}, which the graph's manifest does not list"
+                f"{self.where}: {len(nodes) - len(order)} nodes wait for each other (a cycle)"
             )
-        size = path.stat().st_size
-        needed = math.prod(tensor.dims) * ELEMENT_TYPES[tensor.data_type].itemsize
-        offset = self._number(name, entries.get("offset", "0"))
-        length = self._number(name, entries.get("length", str(max(0, size - offset))))
-        if length != needed:
-            raise KleinbildError(
-                f"{self._named(name)} is {list(tensor.dims)}, {needed} bytes, but {length} are recorded"
-            )
-        if offset + length > size:
-            raise KleinbildError(
-                f"{path}: ends after {size} bytes, tensor {name!r} at {offset + length}; fetch the file again"
-            )
-        return path, offset, length
+        return order
 
-    def _number(self, name: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise KleinbildError(f"{self._named(name)}: {text[:40]!r} is no offset or length of its data")
-        return int(text)
 
-    def _named(self, name: str) -> str:
-        return f"{self.where}: tensor {name!r}"
+def _plain_constant(attribute: AttributeProto) -> TensorProto | None:
+    """The value of a Constant node that is written as numbers, not as a tensor."""
+    name = attribute.name
+    if name == "value_float":
+        return helper.make_tensor("", TensorProto.FLOAT, [], [attribute.f])
+    if name == "value_int":
+        return helper.make_tensor("", TensorProto.INT64, [], [attribute.i])
+    if name == "value_floats":
+        return helper.make_tensor("", TensorProto.FLOAT, [len(attribute.floats)], attribute.floats)
+    if name == "value_ints":
+        return helper.make_tensor("", TensorProto.INT64, [len(attribute.ints)], attribute.ints)
+    return None
+
+
+def _dims(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    shape = value.type.tensor_type.shape
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in shape.dim)
 
 
 def _load(path: Path) -> onnx.GraphProto:

@@ -1,131 +1,117 @@
-"""Which initializer of which graph is which canonical tensor, for bundles that carry canonical names.
+"""Which tensors of a bundle are which canonical ones, told by what its graphs compute; names play no part.
 
-`recognise` is the seam: it is given opened graphs and the expected tensors, and answers with a place for
-each. This one goes by name and then checks what the name promises: the operator that uses the tensor and
-its shape. Telling the weights of other exporters' graphs apart by data flow would be another function of
-the same kind.
+The only names that count are those of the bundle's interface: the graphs' inputs and outputs, by which
+programs hand tensors on. What comes out is the model's numbers and a place for every canonical tensor, or a
+refusal that names the stage, the role that is missing and what was found instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
-import onnx
-
-from kleinbild.bundle.graph import Graph, Use
-from kleinbild.canonical import TensorSpec
+from kleinbild.bundle.expression import Expressions, Shape, UnsupportedError, Value
+from kleinbild.bundle.flux2_config import BundleRecord, GraphFile
+from kleinbild.bundle.graph import Graph
+from kleinbild.bundle.lower import input_shape, lower
+from kleinbild.bundle.places import Place
+from kleinbild.bundle.text_encoder import find_text_encoder
+from kleinbild.bundle.transformer import INPUTS, FoundTransformer, TransformerInputs, find_transformer
+from kleinbild.bundle.vae_chain import VaeGraph, chain
+from kleinbild.bundle.vae_decoder import find_vae_decoder
+from kleinbild.config import TextEncoderConfig, VaeDecoderConfig
 from kleinbild.errors import KleinbildError
-from kleinbild.weights import BLOCK_SIZES
+
+PIXELS_PER_TOKEN = 16
+MAX_SIDE_TOKENS = 64
+POSITION_AXES = 4
 
 
 @dataclass(frozen=True)
-class DenseSource:
-    """A dense initializer; `transposed` when a linear is stored [K, N]."""
+class Recognised:
+    """The numbers that the graphs of a bundle tell, and stage -> canonical name -> place."""
 
-    graph: Graph
-    name: str
-    transposed: bool
-
-
-@dataclass(frozen=True)
-class Q4Source:
-    """The three initializers of a MatMulNBits; zero_points is None when the node has none."""
-
-    graph: Graph
-    codes: str
-    scales: str
-    zero_points: str | None
-    block_size: int
+    text_encoder: TextEncoderConfig
+    transformer: FoundTransformer
+    vae_decoder: VaeDecoderConfig
+    context_clip: float
+    places: dict[str, dict[str, Place]]
 
 
-WeightPlace = DenseSource | Q4Source
+def recognise(record: BundleRecord) -> Recognised:
+    """Reads all graphs of `record`, and no weights but small ones.
 
-
-def recognise(
-    graphs: Sequence[Graph], expected: Mapping[str, TensorSpec], stage: str
-) -> dict[str, WeightPlace]:
-    """Canonical name -> where its weight is, for every expected tensor of `stage`.
-
-    Raises KleinbildError naming the tensor that is missing, used by an unexpected operator or of another
-    shape.
+    Raises KleinbildError naming the graph, or the stage and the role that is missing and what was found.
     """
-    return {name: _find(graphs, name, spec, stage) for name, spec in expected.items()}
+    tokens = tuple(
+        min(max(size // PIXELS_PER_TOKEN, 2), MAX_SIDE_TOKENS)
+        for size in (record.default_height, record.default_width)
+    )
+    try:
+        transformer = _transformer(record, tokens[0] * tokens[1])
+        vae_decoder, vae_places = _vae_decoder(record, (tokens[0], tokens[1]))
+        text_encoder, text_places, clip = _text_encoder(record)
+    except UnsupportedError as error:
+        raise KleinbildError(f"{record.folder}: the graphs hold {error}, which is not understood") from error
+    places = {"text_encoder": text_places, "transformer": transformer.places, "vae_decoder": vae_places}
+    return Recognised(text_encoder, transformer, vae_decoder, clip, places)
 
 
-def _find(graphs: Sequence[Graph], name: str, spec: TensorSpec, stage: str) -> WeightPlace:
-    codes = f"{name}_Q4"
-    for graph in graphs:
-        where = f"{graph.where}: {stage} tensor {name!r}"
-        if name in graph:
-            return _dense(graph, name, spec, where)
-        if codes in graph and spec.kind == "linear":
-            return _q4(graph, codes, spec, where)
-    files = ", ".join(graph.where for graph in graphs)
-    raise KleinbildError(
-        f"{stage} tensor {name!r} {list(spec.shape)} is missing: no tensor of that name in {files}; "
-        "the bundle is of another model or exporter"
+def _text_encoder(record: BundleRecord) -> tuple[TextEncoderConfig, dict[str, Place], float]:
+    (file,) = record.stages["text_encoder"]
+    shape = (1, record.text_seq_len)
+    inputs, outputs = _lowered(file, {"input_ids": shape, "attention_mask": shape})
+    ctx, clip = _unclipped(file, _only(file, outputs))
+    return *find_text_encoder(ctx, inputs["input_ids"]), clip
+
+
+def _unclipped(file: GraphFile, ctx: Value) -> tuple[Value, float]:
+    """(`ctx` before a clip at the end of the graph, the clip's limit); 0: there is none."""
+    if ctx.op != "clip":
+        return ctx, 0.0
+    low, high = (*ctx.attributes, None, None)[:2]
+    if low is None or high is None or not 0 < high == -low:
+        raise KleinbildError(f"{file.path}: the output is clipped to {low}..{high}; expected -limit..limit")
+    return ctx.inputs[0], float(high)
+
+
+def _transformer(record: BundleRecord, picture_tokens: int) -> FoundTransformer:
+    (file,) = record.stages["transformer"]
+    shapes: dict[str, Shape] = {
+        "x": (1, picture_tokens, 0),
+        "x_ids": (1, picture_tokens, POSITION_AXES),
+        "timesteps": (1,),
+        "ctx": (1, record.text_seq_len, 0),
+        "ctx_ids": (1, record.text_seq_len, POSITION_AXES),
+    }
+    inputs, outputs = _lowered(file, shapes)
+    return find_transformer(
+        _only(file, outputs), TransformerInputs(**{name: inputs[name] for name in INPUTS})
     )
 
 
-def _dense(graph: Graph, name: str, spec: TensorSpec, where: str) -> DenseSource:
-    transposed = spec.kind == "linear"
-    shape, expected = graph.shape(name), spec.shape[::-1] if transposed else spec.shape
-    # A vector may be stored with sizes of 1 around it, ready to be broadcast.
-    same = (
-        prod(shape) == prod(spec.shape) == max(shape, default=0)
-        if spec.kind == "vector"
-        else shape == expected
-    )
-    if not same:
-        raise KleinbildError(f"{where} is {list(shape)}, expected {list(expected)}")
-    operator, position = {"linear": ("MatMul", 1), "conv": ("Conv", 1), "embedding": ("Gather", 0)}.get(
-        spec.kind, ("", -1)
-    )
-    uses = graph.uses(name)
-    if not uses:
-        raise KleinbildError(f"{where} is used by no operator")
-    if operator and any(use.node.op_type != operator or use.position != position for use in uses):
-        raise KleinbildError(f"{where} is used by {_operators(uses)}, expected {operator}")
-    graph.check(name)
-    return DenseSource(graph, name, transposed)
+def _vae_decoder(
+    record: BundleRecord, latent_sizes: tuple[int, int]
+) -> tuple[VaeDecoderConfig, dict[str, Place]]:
+    pre, chunk, *post = (_vae_graph(file) for file in record.stages["vae_decoder"])
+    found = chain(Expressions(), pre, chunk, post, latent_sizes)
+    return find_vae_decoder(found.image, found.z)
 
 
-def _q4(graph: Graph, codes: str, spec: TensorSpec, where: str) -> Q4Source:
-    uses = graph.uses(codes)
-    if len(uses) != 1 or uses[0].node.op_type != "MatMulNBits" or uses[0].position != 1:
-        raise KleinbildError(f"{where} is used by {_operators(uses)}, expected one MatMulNBits")
-    node = uses[0].node
-    attributes = {a.name: a.i for a in node.attribute if a.type == onnx.AttributeProto.INT}
-    rows, columns = spec.shape
-    block = attributes.get("block_size", 0)
-    if (attributes.get("N"), attributes.get("K")) != (rows, columns):
-        raise KleinbildError(
-            f"{where} is a MatMulNBits of N {attributes.get('N')}, K {attributes.get('K')}; "
-            f"expected N {rows}, K {columns}"
-        )
-    if attributes.get("bits", 4) != 4 or block not in BLOCK_SIZES:
-        raise KleinbildError(
-            f"{where} has {attributes.get('bits', 4)} bits in blocks of {block}; "
-            f"only 4 bits in blocks of {', '.join(map(str, BLOCK_SIZES))} are supported"
-        )
-    inputs = [*node.input, "", "", "", ""]
-    scales, zero_points, order, bias = inputs[2:6]
-    if order or bias:
-        raise KleinbildError(f"{where} has a group order or a bias, which the page does not implement")
-    blocks = -(-columns // block)
-    sizes = {codes: rows * blocks * (block // 2), scales: rows * blocks}
-    if zero_points:
-        sizes[zero_points] = rows * (-(-blocks // 2))
-    for name, size in sizes.items():
-        if name not in graph:
-            raise KleinbildError(f"{where}: {name!r} is not stored in the graph")
-        if prod(graph.shape(name)) != size:
-            raise KleinbildError(f"{where}: {name!r} is {list(graph.shape(name))}, expected {size} elements")
-        graph.check(name)
-    return Q4Source(graph, codes, scales, zero_points or None, block)
+def _vae_graph(file: GraphFile) -> VaeGraph:
+    """A graph with the order of its tensors as flux2-config.json gives it, else its own."""
+    graph = Graph(file)
+    inputs = file.inputs or tuple(value.name for value in graph.inputs)
+    return VaeGraph(graph, inputs, file.outputs or tuple(graph.outputs))
 
 
-def _operators(uses: Sequence[Use]) -> str:
-    return ", ".join(sorted({f"{use.node.op_type} (input {use.position})" for use in uses})) or "no operator"
+def _lowered(file: GraphFile, shapes: dict[str, Shape]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """(inputs, outputs) of a graph; sizes in `shapes` are for where the graph leaves them open."""
+    graph, e = Graph(file), Expressions()
+    inputs = {name: e.input(name, input_shape(graph, name, shape)) for name, shape in shapes.items()}
+    return inputs, lower(e, graph, inputs)
+
+
+def _only(file: GraphFile, outputs: dict[str, Value]) -> Value:
+    if len(outputs) != 1:
+        raise KleinbildError(f"{file.path}: has {len(outputs)} outputs, expected one")
+    return next(iter(outputs.values()))

@@ -8,7 +8,9 @@ FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline. Keys that no arithmetic rea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kleinbild.checkpoint.json_file import ConfigFile, is_positive_number
@@ -22,6 +24,7 @@ from kleinbild.config import (
 )
 from kleinbild.errors import KleinbildError
 
+INDEX_FILE = "model_index.json"
 # Flux2KleinPipeline._get_qwen3_prompt_embeds: the chat template with one user turn and thinking switched off.
 PROMPT = PromptConfig(
     text_seq_len=512,
@@ -47,22 +50,50 @@ COMPONENTS = {
 }
 
 
-def read_model_config(folder: Path) -> ModelConfig:
-    """The ModelConfig of the diffusers folder `folder`.
+@dataclass(frozen=True)
+class ConfigFiles:
+    """The config files of a checkpoint, as diffusers and transformers write them."""
 
-    Raises KleinbildError naming file and key when a file or key is missing, malformed, or asks for
-    something that is not implemented.
+    index: ConfigFile
+    tokenizer: ConfigFile
+    text_encoder: ConfigFile
+    transformer: ConfigFile
+    vae: ConfigFile
+    scheduler: ConfigFile
+
+    @staticmethod
+    def read(folder: Path) -> ConfigFiles:
+        """Those of the diffusers folder `folder`; raises KleinbildError naming one that is missing."""
+        return ConfigFiles(
+            index=ConfigFile.read(folder / INDEX_FILE),
+            tokenizer=ConfigFile.read(folder / "tokenizer" / "tokenizer_config.json"),
+            text_encoder=ConfigFile.read(folder / "text_encoder" / "config.json"),
+            transformer=ConfigFile.read(folder / "transformer" / "config.json"),
+            vae=ConfigFile.read(folder / "vae" / "config.json"),
+            scheduler=ConfigFile.read(folder / "scheduler" / "scheduler_config.json"),
+        )
+
+
+def read_model_config(folder: Path) -> ModelConfig:
+    """The ModelConfig of the diffusers folder `folder`; raises KleinbildError as `model_config` does."""
+    return model_config(ConfigFiles.read(folder))
+
+
+def model_config(files: ConfigFiles) -> ModelConfig:
+    """The ModelConfig that `files` describe.
+
+    Raises KleinbildError naming file and key when a key is missing, malformed, or asks for something that
+    is not implemented.
     """
-    index = ConfigFile.read(folder / "model_index.json")
+    index = files.index
     _check_pipeline(index)
     tapped = index.integers("text_encoder_out_layers", 1, MAX_LAYERS, DEFAULT_TAPPED_LAYERS)
     if not tapped or list(tapped) != sorted(set(tapped)):
         raise index.error("text_encoder_out_layers", "expected layer numbers in ascending order")
-    _check_tokenizer(ConfigFile.read(folder / "tokenizer" / "tokenizer_config.json"))
-    text_encoder = _text_encoder(ConfigFile.read(folder / "text_encoder" / "config.json"), tapped)
-    transformer_file = ConfigFile.read(folder / "transformer" / "config.json")
+    _check_tokenizer(files.tokenizer)
+    text_encoder = _text_encoder(files.text_encoder, tapped)
+    transformer_file, vae_file = files.transformer, files.vae
     transformer = _transformer(transformer_file)
-    vae_file = ConfigFile.read(folder / "vae" / "config.json")
     vae_decoder = _vae_decoder(vae_file)
     if transformer.joint_attention_dim != len(tapped) * text_encoder.hidden_size:
         raise transformer_file.error(
@@ -81,7 +112,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         text_encoder=text_encoder,
         transformer=transformer,
         vae_decoder=vae_decoder,
-        scheduler=_scheduler(ConfigFile.read(folder / "scheduler" / "scheduler_config.json")),
+        scheduler=_scheduler(files.scheduler),
         prompt=PROMPT,
         default_width=DEFAULT_SIZE_PIXELS,
         default_height=DEFAULT_SIZE_PIXELS,
@@ -191,8 +222,10 @@ def _transformer(file: ConfigFile) -> TransformerConfig:
     in_channels = file.integer("in_channels", 1, MAX_WIDTH)
     if file.get("out_channels", None) is not None and file.get("out_channels") != in_channels:
         raise file.error("out_channels", f'expected null or the value of "in_channels", {in_channels}')
-    mlp_hidden_size = hidden_size * file.number("mlp_ratio", 3.0)
-    if mlp_hidden_size > MAX_WIDTH or mlp_hidden_size != int(mlp_hidden_size):
+    mlp_product = hidden_size * file.number("mlp_ratio", 3.0)
+    mlp_hidden_size = round(min(mlp_product, MAX_WIDTH + 1))
+    # A ratio of two sizes, times one of them, need not be exactly the other.
+    if not 1 <= mlp_hidden_size <= MAX_WIDTH or not math.isclose(mlp_product, mlp_hidden_size):
         raise file.error("mlp_ratio", f"{hidden_size} times it must be a whole number up to {MAX_WIDTH}")
     timestep_channels = file.integer("timestep_guidance_channels", 2, MAX_WIDTH, 256)
     if timestep_channels % 2:
@@ -206,7 +239,7 @@ def _transformer(file: ConfigFile) -> TransformerConfig:
         num_attention_heads=heads,
         attention_head_dim=head_dim,
         joint_attention_dim=file.integer("joint_attention_dim", 1, MAX_WIDTH),
-        mlp_hidden_size=int(mlp_hidden_size),
+        mlp_hidden_size=mlp_hidden_size,
         timestep_channels=timestep_channels,
         axes_dims_rope=axes,
         rope_theta=file.number("rope_theta", 2000),
@@ -285,15 +318,14 @@ def _alternatives(names: Sequence[str]) -> str:
     return " or ".join(names)
 
 
-def read_name(folder: Path) -> str:
-    """Name of the checkpoint: "name" of model_index.json, or the folder's own name."""
-    index = ConfigFile.read(folder / "model_index.json")
-    name = index.text("name", 100, folder.resolve().name).strip()
+def read_name(index: ConfigFile, default: str | None = None) -> str:
+    """Name of the checkpoint: "name" of model_index.json, or `default`, or the folder's own name."""
+    name = index.text("name", 100, default or index.path.parent.resolve().name).strip()
     if not name or "\n" in name:
         raise KleinbildError(f'{index.path}: the model has no name; set "name" to a short one on one line')
     return name
 
 
-def read_notice(folder: Path) -> str:
+def read_notice(index: ConfigFile) -> str:
     """What the page is to tell its user about the model: "kleinbild_notice" of model_index.json, or ""."""
-    return ConfigFile.read(folder / "model_index.json").text("kleinbild_notice", 2000, "")
+    return index.text("kleinbild_notice", 2000, "")

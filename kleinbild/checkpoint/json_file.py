@@ -11,8 +11,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from kleinbild.errors import KleinbildError
 
@@ -60,7 +61,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def open_binary(path: Path) -> BinaryIO:
+def open_binary(path: Path) -> BufferedReader:
     """`path` opened for reading; raises KleinbildError naming it when the system refuses."""
     try:
         return path.open("rb")

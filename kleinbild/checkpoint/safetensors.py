@@ -2,11 +2,14 @@
 
 A file is an 8-byte little-endian header length, a JSON header, and the bytes of the tensors, which must
 fill the rest exactly: no overlap, no hole (the format's own rule; a cut download fails here). Tensors are
-memory-mapped and converted on demand. This module knows tensors by name and shape, not what they mean.
+read and converted on demand, whole or by rows, a chunk at a time, from any thread; nothing is memory-mapped,
+since mapped pages of a file larger than the memory count as the process's own. This module knows tensors by
+name and shape, not what they mean.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +22,9 @@ import numpy.typing as npt
 from kleinbild.checkpoint.json_file import open_binary, parse_object, read_bytes
 from kleinbild.errors import KleinbildError
 
-HEADER_MAX_BYTES = 100 << 20
-INDEX_MAX_BYTES = 64 << 20
+# A header of FLUX.2 Klein 4B has 0.1 MB. The format allows 100 MB, which JSON can blow up to gigabytes.
+HEADER_MAX_BYTES = 8 << 20
+INDEX_MAX_BYTES = 8 << 20
 MAX_RANK = 8
 BASE_NAME_MAX_LENGTH = 200
 
@@ -35,6 +39,8 @@ STORAGE: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 FLOAT_DTYPES = ("BF16", "F16", "F32", "F64")
+# Small enough to stay in a core's cache between reading and converting.
+CHUNK_ELEMENTS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,12 @@ class TensorEntry:
 
 
 class SafetensorsFile:
-    """One .safetensors file; `entries` lists its tensors by name."""
+    """One .safetensors file; `entries` lists its tensors by name, `header_sha256` is their list's digest."""
 
-    def __init__(self, path: Path, entries: dict[str, TensorEntry]) -> None:
+    def __init__(self, path: Path, entries: dict[str, TensorEntry], header_sha256: str) -> None:
         self.path = path
         self.entries = entries
-        self._data: npt.NDArray[np.uint8] | None = None
+        self.header_sha256 = header_sha256
 
     @staticmethod
     def open(path: Path) -> SafetensorsFile:
@@ -68,25 +74,52 @@ class SafetensorsFile:
                     f"{path}: not a safetensors file, or a cut one "
                     f"(its header would have {length} of {size} bytes); fetch it again"
                 )
-            header = parse_object(file.read(length), f"{path}: header")
+            head = file.read(length)
+        header = parse_object(head, f"{path}: header")
         header.pop("__metadata__", None)
         entries = {
             name: _entry(f"{path}: tensor {name!r}", entry, 8 + length) for name, entry in header.items()
         }
         _check_filled(path, entries, 8 + length, size)
-        return SafetensorsFile(path, entries)
+        return SafetensorsFile(path, entries, hashlib.sha256(head).hexdigest())
 
     def read(self, name: str) -> npt.NDArray[Any]:
-        """A copy of the tensor in native byte order; bfloat16 comes as the same values in float32."""
+        """The tensor in native byte order; bfloat16 comes as the same values in float32.
+
+        Raises KleinbildError when the file was cut since it was opened.
+        """
         entry = self.entries[name]
-        if self._data is None:
-            self._data = np.memmap(self.path, np.uint8, mode="r").view(np.ndarray)
-        stored = self._data[entry.start : entry.end].view(STORAGE[entry.dtype])
-        if entry.dtype == "BF16":
-            bits = stored.astype(np.uint32)
-            bits <<= 16
-            return bits.view(np.float32).reshape(entry.shape)
-        return stored.astype(stored.dtype.newbyteorder("=")).reshape(entry.shape)
+        return self._read(name, 0, math.prod(entry.shape)).reshape(entry.shape)
+
+    def read_rows(self, name: str, first: int, count: int) -> npt.NDArray[Any]:
+        """Rows [first, first + count) of the tensor's first axis, as `read` gives them."""
+        rows, *rest = self.entries[name].shape
+        assert 0 <= first <= first + count <= rows, (name, first, count)
+        columns = math.prod(rest)
+        return self._read(name, first * columns, count * columns).reshape(count, *rest)
+
+    def _read(self, name: str, first: int, count: int) -> npt.NDArray[Any]:
+        entry = self.entries[name]
+        stored = STORAGE[entry.dtype]
+        bfloat16 = entry.dtype == "BF16"
+        values = np.empty(count, np.float32 if bfloat16 else stored.newbyteorder("="))
+        chunk = np.empty(min(count, CHUNK_ELEMENTS), stored)
+        with open_binary(self.path) as file:
+            file.seek(entry.start + first * stored.itemsize)
+            for start in range(0, count, CHUNK_ELEMENTS):
+                part = chunk[: count - start]
+                if file.readinto(part.view(np.uint8).data) != part.nbytes:
+                    raise KleinbildError(
+                        f"{self.path}: ends inside the tensor {name!r}; fetch the file again"
+                    )
+                target = values[start : start + len(part)]
+                if bfloat16:
+                    bits = target.view(np.uint32)
+                    bits[:] = part
+                    bits <<= 16
+                else:
+                    target[:] = part
+        return values
 
 
 class SafetensorsFolder:
@@ -94,7 +127,8 @@ class SafetensorsFolder:
     <stem>.safetensors.index.json.
     """
 
-    def __init__(self, files: dict[str, SafetensorsFile]) -> None:
+    def __init__(self, folder: Path, files: dict[str, SafetensorsFile]) -> None:
+        self._folder = folder
         self._files = files
 
     @staticmethod
@@ -106,7 +140,7 @@ class SafetensorsFolder:
         index = folder / f"{stem}.safetensors.index.json"
         if not index.exists():
             single = SafetensorsFile.open(folder / f"{stem}.safetensors")
-            return SafetensorsFolder(dict.fromkeys(single.entries, single))
+            return SafetensorsFolder(folder, dict.fromkeys(single.entries, single))
         weight_map = parse_object(read_bytes(index, INDEX_MAX_BYTES), str(index)).get("weight_map")
         if not isinstance(weight_map, dict):
             raise KleinbildError(f'{index}: "weight_map" is missing; fetch the file again')
@@ -126,7 +160,7 @@ class SafetensorsFolder:
                     "fetch the shard again"
                 )
             files[name] = shards[shard]
-        return SafetensorsFolder(files)
+        return SafetensorsFolder(folder, files)
 
     def __contains__(self, name: object) -> bool:
         return name in self._files
@@ -138,13 +172,22 @@ class SafetensorsFolder:
         """Dtype and shape of the tensor `name`."""
         return self._files[name].entries[name]
 
-    def path(self, name: str) -> Path:
-        """The file that holds the tensor `name`."""
-        return self._files[name].path
+    def files(self) -> set[SafetensorsFile]:
+        """The files that hold the tensors."""
+        return set(self._files.values())
+
+    def label(self, name: str) -> str:
+        """File and name of the tensor `name`, which may be missing, for a message."""
+        where = self._files[name].path if name in self._files else self._folder
+        return f"{where}: tensor {name!r}"
 
     def read(self, name: str) -> npt.NDArray[Any]:
-        """A copy of the tensor `name` (SafetensorsFile.read)."""
+        """The tensor `name` (SafetensorsFile.read)."""
         return self._files[name].read(name)
+
+    def read_rows(self, name: str, first: int, count: int) -> npt.NDArray[Any]:
+        """Some rows of the tensor `name` (SafetensorsFile.read_rows)."""
+        return self._files[name].read_rows(name, first, count)
 
 
 def _is_base_name(value: object) -> bool:

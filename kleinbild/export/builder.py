@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from kleinbild import __version__
-from kleinbild.export.tensor_store import InlineStore, TensorStore
+from kleinbild.export.tensor_store import Blocks, InlineStore, TensorStore
 
 OPSET = 18
 IR_VERSION = 8
@@ -92,7 +92,7 @@ class GraphBuilder:
         """A constant float32 scalar."""
         return self.constant(np.array(value, np.float32))
 
-    def weight(self, name: str, array: npt.NDArray[Any]) -> str:
+    def weight(self, name: str, array: npt.NDArray[Any] | Blocks) -> str:
         """Stores `array` as the initializer `name`; each name once a graph."""
         assert name not in self._weights, name
         self._weights[name] = array.shape

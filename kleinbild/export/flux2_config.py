@@ -7,6 +7,7 @@ our own: the ModelConfig, so that nothing has to be guessed back from graphs.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from kleinbild.config import config_to_json
@@ -20,6 +21,8 @@ TOKENIZER_FOLDER = "tokenizer"
 # File names are part of the format; they do not follow the model's name.
 FILE_PREFIX = "flux2-klein-4b"
 SCHEMA = 1
+# How scales and zero points were chosen (kleinbild.quantise.search); no program's behaviour hangs on it.
+ALGORITHM = "least_squares"
 
 
 def shard_stem(stage: str, options: Options) -> str:
@@ -45,7 +48,8 @@ def vae_graph_name(graph: VaeGraph, options: Options) -> str:
 
 def config_text(source: WeightSource, options: Options, vae: list[VaeGraph]) -> str:
     """The whole file."""
-    config = source.config
+    prompt = replace(source.config.prompt, context_clip=options.context_clip)
+    config = replace(source.config, prompt=prompt)
     vae_config = config.vae_decoder
     levels = len(vae_config.block_out_channels)
     value = {
@@ -59,7 +63,7 @@ def config_text(source: WeightSource, options: Options, vae: list[VaeGraph]) -> 
         "default_height": config.default_height,
         "num_steps": config.default_steps,
         "guidance": 1.0,
-        "context_clip": 0,
+        "context_clip": options.context_clip or 0,
         "zero_padded_context": False,
         "tokenizer": TOKENIZER_FOLDER,
         "vae_decoder_post_stage_keys": list(POST_STAGES),
@@ -107,7 +111,8 @@ def _large_model(
             "block_size": options.block_size,
             "is_symmetric": options.symmetric,
             "accuracy_level": ACCURACY_LEVEL,
-            "algorithm": "default",
+            "algorithm": ALGORITHM,
+            "layers": "all" if options.all_q4 or stage == text_encoder.STAGE else "blocks",
         }
     return _model(graph_name(stage, options), inputs, outputs) | {
         "manifest": manifest_name(stage, options),

@@ -1,7 +1,7 @@
-"""Writing a folder as a whole: it is made aside and takes its name only when it is complete.
+"""Writing a bundle's folder as a whole: it is made aside and takes its name only when it is complete.
 
 A folder that is there already is replaced only if it is a bundle; whatever else the user named by mistake
-stays.
+stays. What an interrupted export leaves for the next one is kleinbild.part_folder's.
 """
 
 from __future__ import annotations
@@ -13,37 +13,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kleinbild.errors import KleinbildError
+from kleinbild.part_folder import MARKER, RECORDS, keep_finished, part_folder
 
 
 @contextmanager
-def new_folder(out: Path, marker: str) -> Iterator[Path]:
-    """Gives `<out>.part` to write to and renames it to `out` at the end; on any error nothing is left.
+def new_folder(out: Path, marker: str, *, resumable: bool = False) -> Iterator[Path]:
+    """Gives `<out>.part` to write to and renames it to `out` at the end; on an error nothing is left.
 
-    `marker` is the file that a folder must hold to be replaced. Raises KleinbildError when `out` is
-    something else, when another export is writing it, or when the disk does not take the files.
+    `marker` is the file that a folder must hold to be replaced. The folder holds the finished steps of an
+    interrupted run, and nothing else; an interrupt leaves those of this one. With `resumable` the records of
+    the steps stay in `out`: renamed back to `<out>.part`, it is what an interrupted run leaves. Raises
+    KleinbildError when `out` is something else, when another export is writing it, or when the disk does not
+    take the files.
     """
     _refuse_other(out, marker)
-    part = out.with_name(out.name + ".part")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir()
-    except FileExistsError:
-        raise KleinbildError(
-            f"{part}: another export is writing it, or one was cut off; remove it and run again"
-        ) from None
+        with part_folder(out, keep_finished) as part:
+            yield part
+            _refuse_other(out, marker)
+            if not resumable:
+                shutil.rmtree(part / RECORDS, ignore_errors=True)
+            _take_place(part, out)
+            if not resumable:
+                (out / MARKER).unlink()
     except OSError as error:
-        raise KleinbildError(f"cannot write {part}: {error.strerror}; choose another --out") from error
-    try:
-        yield part
-        _refuse_other(out, marker)
-        _take_place(part, out)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
         where = error.filename or out
-        raise KleinbildError(f"cannot write {where}: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        raise KleinbildError(
+            f"cannot write {where}: {error.strerror or error}; make room or choose another --out"
+        ) from error
 
 
 def _take_place(part: Path, out: Path) -> None:
@@ -55,9 +52,10 @@ def _take_place(part: Path, out: Path) -> None:
     out.rename(aside / out.name)
     try:
         part.rename(out)
-    except OSError:
-        (aside / out.name).rename(out)
-        aside.rmdir()
+    except BaseException:
+        if not out.exists():
+            (aside / out.name).rename(out)
+            aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)
 

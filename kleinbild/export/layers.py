@@ -8,16 +8,15 @@ without clipping. Weights keep their canonical names: dense [K, N] under the nam
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
-from kleinbild.export.source import Options, WeightSource
-from kleinbild.quantise import quantise
+from kleinbild.export.conversion import ConvertedWeights
+from kleinbild.export.losses import Losses
+from kleinbild.export.source import Options, TensorSource
+from kleinbild.quantise import quantise_measured
 
 BITS = 4
 # ONNX Runtime's fp16-accumulate path on WebGPU, the level of the published bundle.
@@ -25,42 +24,55 @@ ACCURACY_LEVEL = 4
 
 
 class Layers:
-    """Operators on `graph` whose weights come from one stage of `source`."""
+    """Operators on `graph` whose weights come from one stage of `source`; `losses` counts what they lose."""
 
-    def __init__(self, graph: GraphBuilder, source: WeightSource, stage: str, options: Options) -> None:
+    def __init__(
+        self, graph: GraphBuilder, source: TensorSource, stage: str, options: Options, losses: Losses
+    ) -> None:
         self.graph = graph
-        self._source = source
-        self._stage = stage
-        self._options = options
+        self.options = options
+        dtype = np.dtype(np.float16 if graph.activation == TensorProto.FLOAT16 else np.float32)
+        self._weights = ConvertedWeights(source, stage, dtype, losses)
 
     def dense(self, name: str, shape: tuple[int, ...] | None = None) -> str:
         """The canonical tensor `name` in the activations' type, reshaped to `shape` if given."""
-        array = self._activation(name)
-        return self.graph.weight(name, array if shape is None else array.reshape(shape))
+        array = self._weights.stored(name)
+        if shape is None:
+            return self.graph.weight(name, array)
+        assert isinstance(array, np.ndarray), name
+        return self.graph.weight(name, array.reshape(shape))
 
     def vector(self, name: str) -> str:
         """The canonical vector `name` in float32, [n]."""
-        return self.graph.weight(name, self._read(name))
+        return self.graph.weight(name, self._weights.vector(name))
 
     def linear(self, x: str, name: str) -> str:
         """x [..., K] W^T -> [..., N], dense, W = `name`.weight [N, K]."""
         return self.graph.node("MatMul", x, self._transposed(f"{name}.weight"))
 
     def float32_linear(self, x: str, name: str) -> str:
-        """As `linear`, x float32 and computed in float32 whatever the weight is stored in."""
-        weight = self.graph.to_float32(self._transposed(f"{name}.weight"))
-        return self.graph.node("MatMul", x, weight)
+        """As `outer_linear`, x float32 and the result too; a dense one is computed in float32."""
+        g = self.graph
+        if self.options.all_q4:
+            return g.to_float32(self._q4_linear(g.to_activation(x), f"{name}.weight"))
+        return g.node("MatMul", x, g.to_float32(self._transposed(f"{name}.weight")))
+
+    def outer_linear(self, x: str, name: str) -> str:
+        """As `linear`, for a layer outside the transformer's blocks: in 4 bits only when all are."""
+        return self._q4_linear(x, f"{name}.weight") if self.options.all_q4 else self.linear(x, name)
 
     def block_linear(self, x: str, name: str) -> str:
         """As `linear`, in 4 bits when the bundle is q4."""
-        if self._options.weights != "q4":
-            return self.linear(x, name)
-        name += ".weight"
-        array = self._read(name)
+        return self._q4_linear(x, f"{name}.weight") if self.options.weights == "q4" else self.linear(x, name)
+
+    def _q4_linear(self, x: str, name: str) -> str:
+        array = self._weights.float32(name)
         try:
-            weight = quantise(array, self._options.block_size, self._options.symmetric)
+            quantised = quantise_measured(array, self.options.block_size, self.options.symmetric)
         except KleinbildError as error:
-            raise KleinbildError(f"{self._stage}: tensor {name!r}: {error}") from error
+            raise KleinbildError(f"{self._weights.stage}: tensor {name!r}: {error}") from error
+        self._weights.count_q4(name, quantised)
+        weight = quantised.weight
         inputs = [
             x,
             self.graph.weight(f"{name}_Q4", weight.codes),
@@ -118,24 +130,4 @@ class Layers:
 
     def _transposed(self, name: str) -> str:
         """A linear [N, K] as the [K, N] that MatMul takes."""
-        return self.graph.weight(name, self._activation(name).T)
-
-    def _activation(self, name: str) -> npt.NDArray[Any]:
-        array = self._read(name)
-        if self.graph.activation == TensorProto.FLOAT16:
-            return _to_float16(array, self._stage, name)
-        return array
-
-    def _read(self, name: str) -> npt.NDArray[np.float32]:
-        return self._source.tensor(self._stage, name)
-
-
-def _to_float16(array: npt.NDArray[np.float32], stage: str, name: str) -> npt.NDArray[Any]:
-    with np.errstate(over="ignore"):
-        rounded = array.astype(np.float16)
-    if not np.isfinite(rounded).all():
-        raise KleinbildError(
-            f"{stage}: tensor {name!r} holds {np.abs(array).max():g}, which float16 cannot hold; "
-            "export with --weights f32"
-        )
-    return rounded
+        return self.graph.weight(name, self._weights.transposed(name))

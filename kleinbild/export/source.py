@@ -18,16 +18,30 @@ from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.weights import BLOCK_SIZES
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 Variant = Literal["q4", "f16", "f32"]
 
 
-class WeightSource(Protocol):
-    """A model as canonical tensors in float32 (kleinbild.canonical)."""
+class TensorSource(Protocol):
+    """Canonical tensors in float32 (kleinbild.canonical)."""
 
     @property
     def config(self) -> ModelConfig:
         """The model's numbers."""
         ...
+
+    def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
+        """One canonical tensor; a linear is [N out, K in]."""
+        ...
+
+    def rows(self, stage: str, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
+        """Rows [first, first + count) of one canonical tensor that is no vector."""
+        ...
+
+
+class WeightSource(TensorSource, Protocol):
+    """A model to export. Several threads may read its tensors at once."""
 
     @property
     def name(self) -> str:
@@ -48,18 +62,28 @@ class WeightSource(Protocol):
         """Raises KleinbildError when a tensor is missing or of the wrong shape."""
         ...
 
-    def tensor(self, stage: str, name: str) -> npt.NDArray[np.float32]:
-        """One canonical tensor; a linear is [N out, K in]."""
+    def stored_bytes(self, stage: str, name: str) -> int:
+        """Bytes that one canonical tensor takes where it is stored."""
+        ...
+
+    def identity(self) -> dict[str, object]:
+        """What tells this source from a changed one without reading its weights, as JSON values."""
         ...
 
 
 @dataclass(frozen=True)
 class Options:
-    """How weights are stored; block_size and symmetric count for q4 alone."""
+    """How weights are stored; block_size, symmetric and all_q4 count for q4 alone.
+
+    all_q4: the transformer's linears outside its blocks too. context_clip: largest magnitude of the text
+    encoder's output, 0 for any.
+    """
 
     weights: Variant = "q4"
     block_size: int = 16
     symmetric: bool = False
+    all_q4: bool = False
+    context_clip: float = 0.0
 
     @property
     def activation(self) -> int:
@@ -73,3 +97,7 @@ class Options:
         if self.block_size not in BLOCK_SIZES:
             sizes = ", ".join(map(str, BLOCK_SIZES))
             raise KleinbildError(f"block size {self.block_size!r}: expected one of {sizes}")
+        if self.all_q4 and self.weights != "q4":
+            raise KleinbildError(f"all linears in 4 bits go with weights 'q4', not {self.weights!r}")
+        if not 0 <= self.context_clip <= FLOAT32_MAX:
+            raise KleinbildError(f"context clip {self.context_clip!r}: expected a number, 0 for none")

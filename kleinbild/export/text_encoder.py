@@ -51,9 +51,11 @@ class _TextEncoder:
             if i + 1 in c.tapped_layers:
                 taps.append(x)
         ctx = g.node("Concat", *taps, axis=-1)
-        if g.activation == TensorProto.FLOAT16:
-            # The tapped states are un-normed residuals: what float16 cannot hold saturates, not becomes inf.
-            ctx = g.node("Clip", ctx, g.scalar(-FLOAT16_MAX), g.scalar(FLOAT16_MAX))
+        # The tapped states are un-normed residuals: what float16 cannot hold saturates, not becomes inf.
+        half = g.activation == TensorProto.FLOAT16
+        limits = [limit for limit in (FLOAT16_MAX * half, self.layers.options.context_clip) if limit]
+        if limits:
+            ctx = g.node("Clip", ctx, g.scalar(-min(limits)), g.scalar(min(limits)))
         g.output(
             g.node("Cast", ctx, to=g.activation, output="ctx"),
             g.activation,

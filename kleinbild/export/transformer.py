@@ -1,8 +1,8 @@
 """The transformer's graph: x, x_ids, timesteps, ctx, ctx_ids -> pred, the velocity of every picture token.
 
 As diffusers' Flux2Transformer2DModel: double stream blocks, then single stream blocks, every block modulated
-by the same vectors of its kind. The timestep path runs in float32; the linears outside the blocks are
-sensitive and few, so they are never quantised.
+by the same vectors of its kind. The timestep path runs in float32; the linears outside the blocks are few
+and sensitive (5 % of the weights, most of the error), so they are quantised only when all are asked for.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class _Transformer:
         with g.scope("rotary"):
             self.cos, self.sin = self._rotary_table(g.node("Concat", ctx_ids, x_ids, axis=1))
         streams = (
-            g.to_float32(layers.linear(ctx, "context_embedder")),
-            g.to_float32(layers.linear(x, "x_embedder")),
+            g.to_float32(layers.outer_linear(ctx, "context_embedder")),
+            g.to_float32(layers.outer_linear(x, "x_embedder")),
         )
         for i in range(c.num_layers):
             name = f"transformer_blocks.{i}"
@@ -85,7 +85,7 @@ class _Transformer:
             with g.scope(f"single_transformer_blocks.{i}"):
                 stream = self._single_block(f"single_transformer_blocks.{i}.attn", stream, single)
         _, picture = self._split_text(stream)
-        pred = layers.linear(self._modulate(picture, out_shift, out_scale), "proj_out")
+        pred = layers.outer_linear(self._modulate(picture, out_shift, out_scale), "proj_out")
         g.output(g.node("Identity", pred, output="pred"), g.activation, [1, "image_seq", c.out_channels])
 
     def _timestep_vector(self, timesteps: str) -> str:
@@ -108,7 +108,7 @@ class _Transformer:
 
     def _vectors(self, vector: str, name: str, count: int) -> list[str]:
         """`count` vectors float32 [1, hidden] out of the linear `name`."""
-        joined = self.g.to_float32(self.layers.linear(vector, f"{name}.linear"))
+        joined = self.g.to_float32(self.layers.outer_linear(vector, f"{name}.linear"))
         return self.g.split(joined, [self.c.hidden_size] * count, axis=-1)
 
     def _plus_one(self, value: str) -> str:

@@ -46,6 +46,8 @@ def _check_model(model: Checkpoint | Bundle, report: Report) -> None:
         read_vocabulary(model.tokenizer_folder, model.config)
     model.check()
     if isinstance(model, Checkpoint):
+        for line in model.assumed:
+            report.say(line)
         for stage, specs in expected.items():
             for name, spec in specs.items():
                 if spec.kind == "vector":
@@ -54,4 +56,6 @@ def _check_model(model: Checkpoint | Bundle, report: Report) -> None:
 
 
 def _bytes_below(folder: Path) -> int:
+    if folder.is_file():
+        return folder.stat().st_size
     return sum((Path(base) / name).lstat().st_size for base, _, names in os.walk(folder) for name in names)

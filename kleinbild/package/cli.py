@@ -1,11 +1,13 @@
 """The command line of build.py: export, site, check.
 
-It turns arguments into calls and KleinbildErrors into one line on stderr; it decides nothing else.
+It turns arguments into calls, and KleinbildErrors and interrupts into one line on stderr; it decides nothing
+else.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +17,35 @@ from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
 from kleinbild.package.site import build_site
 from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
+from kleinbild.package.termination import Terminated, sigterm_as_interrupt
+from kleinbild.part_folder import part_path
 from kleinbild.weights import BLOCK_SIZES
 
 PROBLEMS_SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0, or 1 after an error (argparse exits 2 on misuse)."""
+    """Runs one command and returns the exit status: 0, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM
+    (argparse exits 2 on misuse).
+    """
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        with sigterm_as_interrupt():
+            status: int = options.run(options)
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as interrupt:
+        print(_interrupted(options), file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
     return status
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    part = part_path(options.out) if "out" in options else None
+    if part is None or not part.exists():
+        return "interrupted"
+    return f"interrupted; {part} keeps what is finished: run the same command again to go on, or remove it"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("export", help="checkpoint folder -> ONNX bundle folder")
-    command.add_argument("checkpoint", type=Path, help="a whole FLUX.2 Klein folder in diffusers layout")
+    command.add_argument(
+        "checkpoint",
+        type=Path,
+        help="a whole FLUX.2 Klein folder in diffusers layout, or with the transformer as a single file",
+    )
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
     _add_export_options(command)
     command.set_defaults(run=_run_export)
@@ -69,14 +90,29 @@ def _add_export_options(command: argparse.ArgumentParser) -> None:
         help=f"weights that share a scale in q4 ({DEFAULT_BLOCK_SIZE})",
     )
     command.add_argument("--symmetric", action="store_true", help="q4 without zero points")
+    command.add_argument(
+        "--all-q4",
+        action="store_true",
+        help="q4 for the transformer's embedders, modulation and output projection too (f16 without it)",
+    )
+    command.add_argument(
+        "--context-clip",
+        type=float,
+        metavar="LIMIT",
+        help="largest magnitude of the text encoder's output, 0 for any (0)",
+    )
 
 
 def _export_options(options: argparse.Namespace) -> ExportOptions:
-    return ExportOptions(options.weights, options.block_size, options.symmetric)
+    return ExportOptions(
+        options.weights, options.block_size, options.symmetric, options.all_q4, options.context_clip
+    )
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    export(options.checkpoint, options.out, _export_options(options), _log)
+    losses = export(options.checkpoint, options.out, _export_options(options), _log)
+    for line in losses.lines():
+        _log(line)
     return 0
 
 

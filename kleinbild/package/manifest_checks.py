@@ -26,6 +26,7 @@ FORMATS = {
     "conv": ("f32", "f16"),
     "embedding": ("f32", "f16"),
 }
+ZERO_IS_OFF = ("context_clip",)
 MAX_NUMBER = 1 << 24
 MAX_LAYERS = 1024
 MAX_LIST = 16
@@ -84,6 +85,8 @@ def _check_numbers(values: dict[str, object], where: str) -> None:
         if not 1 <= len(numbers) <= MAX_LIST:
             raise KleinbildError(f"{where}.{key} has {len(numbers)} values")
         for number in numbers:
+            if key in ZERO_IS_OFF and number == 0:
+                continue
             if isinstance(number, int) and not 1 <= number <= most:
                 raise KleinbildError(f"{where}.{key} is {number}; expected 1 to {most}")
             if isinstance(number, float) and not (math.isfinite(number) and number > 0):

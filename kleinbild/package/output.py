@@ -2,7 +2,8 @@
 
 A site folder is replaced only if everything in it is listed in its own SHA256SUMS, so that no stranger's file
 is ever deleted. While the new site is built in `<out>.part` the old one stays as it is; a failed build leaves
-no trace. One build at a time may write to one folder.
+no trace. An interrupted one leaves in `<out>.part` what is whole and was long to make: shards, and folders of
+kleinbild.part_folder's kind below WORK. One build at a time may write to one folder.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kleinbild.errors import KleinbildError
 from kleinbild.package.files import files_below, read_bytes, sha256_of, write_bytes
+from kleinbild.part_folder import MARKER, part_folder, remove_all_but
 
 SUMS = "SHA256SUMS"
 SUMS_MAX_BYTES = 16 * 1024 * 1024
-_MARKER = ".kleinbild-build"
+SHARDS = "w"
+# In the folder that is being built: what is needed on the way, and the shards of an interrupted run.
+WORK = ".work"
+KEPT = ".kept"
 _SUMS_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
@@ -37,43 +42,71 @@ def read_sums(root: Path) -> dict[str, str]:
 
 @contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
-    """Gives an empty folder that takes the place of `out`, with a SHA256SUMS, when the block ends well.
+    """Gives a folder that takes the place of `out`, with a SHA256SUMS, when the block ends well.
 
-    Raises KleinbildError before the block when `out` holds anything that is not a site, or cannot be written;
-    an OSError of the block becomes one, too.
+    The folder is empty but for WORK and `reusable`, which do not become part of the site. Raises
+    KleinbildError before the block when `out` holds anything that is not a site, or cannot be written; an
+    OSError of the block becomes one, too.
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 (Path.resolve would follow a link instead of replacing it)
-    part, replaced = out.with_name(out.name + ".part"), out.with_name(out.name + ".replaced")
+    replaced = out.with_name(out.name + ".replaced")
     try:
-        _make_way(out, part, replaced)
-        part.mkdir(parents=True)
-        (part / _MARKER).touch()
-        try:
+        if out.is_symlink() or out.exists():
+            _refuse_strangers(out)
+        with part_folder(out, _sweep) as part:
+            _undo_half_swap(out, replaced)
             yield part
+            for folder in (WORK, KEPT):
+                if (part / folder).exists():
+                    shutil.rmtree(part / folder)
             _write_sums(part)
-            (part / _MARKER).unlink()
             _swap(out, part, replaced)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            (out / MARKER).unlink()
     except OSError as error:
         raise KleinbildError(
             f"{error.filename or out}: {error.strerror or error}; give another --out or make room"
         ) from error
 
 
-def _make_way(out: Path, part: Path, replaced: Path) -> None:
+def reusable(part: Path, out: Path) -> Path:
+    """The folder whose w/ has the shards that the build in `part` may take over once it has compared them.
+
+    They are those of the site `out`, and those of an interrupted run where it left any.
+    """
+    kept = part / KEPT / SHARDS
+    if not kept.is_dir():
+        return out
+    with suppress(OSError):  # no site there, or a file system without links: less is taken over
+        for path in (out / SHARDS).iterdir():
+            if not (kept / path.name).exists():
+                os.link(path, kept / path.name)
+    return part / KEPT
+
+
+def _sweep(part: Path) -> None:
+    """Removes all but whole shards, which go to KEPT, and the folders of finished steps in WORK."""
+    kept, work = part / KEPT / SHARDS, part / WORK
+    if (part / SHARDS).is_dir():
+        kept.mkdir(parents=True, exist_ok=True)
+        for path in (part / SHARDS).iterdir():
+            if path.suffix != ".part":
+                path.replace(kept / path.name)
+    if work.is_dir():
+        remove_all_but(work, {path for path in work.iterdir() if (path / MARKER).is_file()})
+    remove_all_but(part, {part / MARKER, part / KEPT, part / WORK})
+    for folder in (kept, part / KEPT, work):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _undo_half_swap(out: Path, replaced: Path) -> None:
+    """Puts back the old site of a build that was cut off between its two renames."""
     if replaced.exists():
         _refuse_strangers(replaced)
         if out.exists():
             shutil.rmtree(replaced)
         else:
             replaced.rename(out)
-    if out.is_symlink() or out.exists():
-        _refuse_strangers(out)
-    if part.exists():
-        if not (part / _MARKER).is_file():
-            _refuse_strangers(part)
-        shutil.rmtree(part)
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -87,12 +120,12 @@ def _refuse_strangers(folder: Path) -> None:
     listed = read_sums(folder)
     for path in files_below(folder):
         name = path.relative_to(folder).as_posix()
-        if name != SUMS and name not in listed:
+        if name not in (SUMS, MARKER) and name not in listed:
             raise KleinbildError(f"{path}: not written by build.py; move it away or give another --out")
 
 
 def _write_sums(root: Path) -> None:
-    paths = [path for path in files_below(root) if path != root / _MARKER]
+    paths = [path for path in files_below(root) if path != root / MARKER]
     lines = [f"{sha256_of(path)}  {path.relative_to(root).as_posix()}\n" for path in paths]
     write_bytes(root / SUMS, "".join(lines).encode())
 
@@ -102,8 +135,8 @@ def _swap(out: Path, part: Path, replaced: Path) -> None:
         out.rename(replaced)
     try:
         part.rename(out)
-    except OSError:
-        if replaced.exists():
+    except BaseException:
+        if replaced.exists() and not out.exists():
             replaced.rename(out)
         raise
     shutil.rmtree(replaced, ignore_errors=True)

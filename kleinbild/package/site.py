@@ -6,14 +6,16 @@ nothing left to fix.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from kleinbild.export.export import remove_shards
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.model import Log, package_model
-from kleinbild.package.output import staged_folder
+from kleinbild.package.output import WORK, reusable, staged_folder
 from kleinbild.package.shell import ShellSource, write_shell
 from kleinbild.package.source import ExportOptions, open_source
+from kleinbild.package.watched_source import WatchedSource, bundle_bytes
+from kleinbild.progress import Progress
 
 
 def build_site(
@@ -27,11 +29,19 @@ def build_site(
     shell = shell or ShellSource()
     shell.check()
     with staged_folder(out) as root:
-        work = root / ".work"
-        bundle = open_source(source, work, options, log)
-        manifest = package_model(bundle, root, previous=out, log=log)
+        bundle = open_source(source, root / WORK, options, log)
+        with Progress(bundle_bytes(bundle.folder), "packaging") as progress:
+
+            def say(line: str) -> None:
+                progress.clear()
+                log(line)
+
+            def left(stage: str) -> None:
+                if bundle.folder.is_relative_to(root / WORK):
+                    remove_shards(bundle.folder, stage)
+
+            watched = WatchedSource(bundle, progress.advance, left)
+            manifest = package_model(watched, root, previous=reusable(root, out), log=say)
         build = write_shell(shell, root, manifest)
-        if work.exists():
-            shutil.rmtree(work)
     log(f"{out}: model {manifest.id}, build {build}")
     return manifest

@@ -10,17 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kleinbild.bundle import Bundle
-from kleinbild.checkpoint.checkpoint import Checkpoint
+from kleinbild.checkpoint.checkpoint import Checkpoint, is_checkpoint
+from kleinbild.checkpoint.configs import INDEX_FILE
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
-from kleinbild.export import Variant, export_bundle
+from kleinbild.export import Losses, Variant, export_bundle
+from kleinbild.export.export import input_bytes
+from kleinbild.export.source import Options
 from kleinbild.package.model import Log
+from kleinbild.part_folder import part_path
+from kleinbild.progress import Progress
 
 TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
 TINY_WEIGHTS: Variant = "f16"
 DEFAULT_BLOCK_SIZE = 16
-CHECKPOINT_MARK = "model_index.json"
+BUNDLE = "bundle"
 BUNDLE_MARK = "flux2-config.json"
 
 
@@ -31,6 +36,8 @@ class ExportOptions:
     weights: Variant | None = None
     block_size: int | None = None
     symmetric: bool = False
+    all_q4: bool = False
+    context_clip: float | None = None
 
     @property
     def given(self) -> bool:
@@ -39,43 +46,84 @@ class ExportOptions:
 
     def check(self) -> None:
         """Raises KleinbildError for a combination without meaning."""
-        if self.weights not in (None, "q4") and (self.block_size is not None or self.symmetric):
+        of_q4 = self.block_size is not None or self.symmetric or self.all_q4
+        if self.weights not in (None, "q4") and of_q4:
             raise KleinbildError(
-                f"--block-size and --symmetric go with --weights q4, not with --weights {self.weights}"
+                "--block-size, --symmetric and --all-q4 go with --weights q4, "
+                f"not with --weights {self.weights}"
             )
+
+    def resolved(self) -> Options:
+        """The options of the export, defaults filled in; raises KleinbildError as `check` does."""
+        self.check()
+        return Options(
+            self.weights or DEFAULT_WEIGHTS,
+            self.block_size or DEFAULT_BLOCK_SIZE,
+            self.symmetric,
+            self.all_q4,
+            self.context_clip or 0.0,
+        )
 
 
 def identify(folder: Path) -> str:
-    """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them."""
-    if not folder.is_dir():
+    """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them.
+
+    A .safetensors file may stand for the folder of a checkpoint.
+    """
+    if not folder.is_dir() and not (folder.is_file() and folder.suffix == ".safetensors"):
         raise KleinbildError(f"{folder}: no such folder")
-    if (folder / CHECKPOINT_MARK).is_file():
+    if is_checkpoint(folder):
         return "checkpoint"
     if (folder / BUNDLE_MARK).is_file():
         return "bundle"
     if (folder / "models").is_dir() and any((folder / n).is_file() for n in ("index.html", "SHA256SUMS")):
         return "site"
     raise KleinbildError(
-        f"{folder}: neither a checkpoint ({CHECKPOINT_MARK}), nor a bundle ({BUNDLE_MARK}), nor a site"
+        f"{folder}: neither a checkpoint ({INDEX_FILE}, or a transformer in one file), "
+        f"nor a bundle ({BUNDLE_MARK}), nor a site"
     )
 
 
-def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> None:
-    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`."""
-    options.check()
-    if identify(checkpoint_folder) != "checkpoint":
-        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
-    checkpoint = Checkpoint.open(checkpoint_folder)
+def export(path: Path, out: Path, options: ExportOptions, log: Log) -> Losses:
+    """Exports the checkpoint `path` to the bundle folder `out`; what its weights lost."""
+    return _export(_open_checkpoint(path), out, options.resolved(), log)
+
+
+def _open_checkpoint(path: Path) -> Checkpoint:
+    if identify(path) != "checkpoint":
+        raise KleinbildError(f"{path}: not a checkpoint (no {INDEX_FILE} in it)")
+    checkpoint = Checkpoint.open(path)
     checkpoint.check()
-    weights = options.weights or DEFAULT_WEIGHTS
-    log(f"exporting {checkpoint.name} with {weights} weights")
-    export_bundle(
-        checkpoint,
-        out,
-        weights=weights,
-        block_size=options.block_size or DEFAULT_BLOCK_SIZE,
-        symmetric=options.symmetric,
-    )
+    return checkpoint
+
+
+def _export(
+    checkpoint: Checkpoint, out: Path, options: Options, log: Log, *, resumable: bool = False
+) -> Losses:
+    for line in checkpoint.assumed:
+        log(line)
+    log(f"exporting {checkpoint.name} with {options.weights} weights")
+    with Progress(input_bytes(checkpoint), "exporting") as progress:
+        return export_bundle(
+            checkpoint,
+            out,
+            weights=options.weights,
+            block_size=options.block_size,
+            symmetric=options.symmetric,
+            all_q4=options.all_q4,
+            context_clip=options.context_clip,
+            advance=progress.advance,
+            resumable=resumable,
+        )
+
+
+def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
+    """The bundle of `checkpoint` below `work`; stages that an interrupted run left there are taken over."""
+    bundle = work / BUNDLE
+    if bundle.exists():
+        bundle.rename(part_path(bundle))
+    _export(checkpoint, bundle, options, log, resumable=True)
+    return bundle
 
 
 def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bundle:
@@ -101,8 +149,7 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
         if options.given:
             raise KleinbildError(
                 f"{folder}: a bundle is packaged as it is; "
-                "--weights, --block-size and --symmetric go with a checkpoint"
+                "--weights, --block-size, --symmetric, --all-q4 and --context-clip go with a checkpoint"
             )
         return Bundle.open(folder)
-    export(folder, work / "bundle", options, log)
-    return Bundle.open(work / "bundle")
+    return Bundle.open(_exported(_open_checkpoint(folder), work, options.resolved(), log))

@@ -1,5 +1,5 @@
 // Copies a view: out = x, from type A to type C, each with its offset and row stride. Everything counts units (units.wgsl).
-// One invocation a unit.
+// One invocation a unit. LIMITED: no magnitude stays above the limit.
 
 struct Params {
   columns: u32,
@@ -8,6 +8,7 @@ struct Params {
   x_stride: u32,
   out_offset: u32,
   out_stride: u32,
+  limit: f32,
 }
 
 //#include units
@@ -24,7 +25,12 @@ alias InUnit = A;
 fn element(at: u32) {
   let row = at / p.columns;
   let column = at - row * p.columns;
-  out[p.out_offset + row * p.out_stride + column] = to_out(Unit(x[p.x_offset + row * p.x_stride + column]));
+  let value = Unit(x[p.x_offset + row * p.x_stride + column]);
+//#if LIMITED
+  out[p.out_offset + row * p.out_stride + column] = to_out(clamp(value, Unit(-p.limit), Unit(p.limit)));
+//#else
+  out[p.out_offset + row * p.out_stride + column] = to_out(value);
+//#endif
 }
 
 //#include elementwise

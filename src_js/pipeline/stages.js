@@ -62,7 +62,7 @@ export function sharedShapes({ text_encoder: encoder, transformer, prompt }, { r
 export function textEncoderProgram(program, { text_encoder: config, prompt }, weights, { length, promptEmbeds }) {
   const x = program.tensor(prompt.text_seq_len, config.hidden_size, "f32");
   const table = program.tensor(prompt.text_seq_len, config.head_dim, "f32");
-  recordTextEncoder(program, config, weights, { x, length, table, promptEmbeds });
+  recordTextEncoder(program, config, weights, { x, length, table, promptEmbeds, contextClip: prompt.context_clip });
   return { x, table };
 }
 

@@ -26,8 +26,9 @@ import { rmsNorm } from "../engine/ops/norms.js";
  * @param {number} io.length the prompt's tokens, the rest are pads
  * @param {Tensor} io.table f32 [S, headDim]: textRope
  * @param {Tensor} io.promptEmbeds f32 [S, taps * hidden]: the result
+ * @param {number} io.contextClip largest magnitude in it, 0: any
  */
-export function recordTextEncoder(program, config, weights, { x, length, table, promptEmbeds }) {
+export function recordTextEncoder(program, config, weights, { x, length, table, promptEmbeds, contextClip }) {
   const { hidden_size: hidden, intermediate_size: intermediate, head_dim: headDim, rms_norm_eps: eps } = config;
   const S = x.rows;
   const normed = program.tensor(S, hidden);
@@ -58,7 +59,7 @@ export function recordTextEncoder(program, config, weights, { x, length, table, 
     swiglu(program, gate, up, activated);
     linear(program, activated, W("mlp.down_proj"), x, { accumulate: true });
     const tap = config.tapped_layers.indexOf(i + 1);
-    if (tap >= 0) copy(program, x, promptEmbeds.columnRange(tap * hidden, hidden));
+    if (tap >= 0) copy(program, x, promptEmbeds.columnRange(tap * hidden, hidden), contextClip);
   }
   program.release(normed, q, k, v, heads, gateUp, activated);
 }

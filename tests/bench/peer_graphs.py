@@ -23,6 +23,7 @@ from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.export.builder import CONTRIB_DOMAIN, GraphBuilder
 from kleinbild.export.layers import BITS, Layers
+from kleinbild.export.losses import Losses
 from kleinbild.export.source import Options, Variant
 from kleinbild.export.tensor_store import ShardStore
 from kleinbild.export.transformer import STAGE, build_transformer
@@ -100,17 +101,10 @@ class RandomLinears:
 class _RandomVectors:
     """The part of a checkpoint that `Layers` reads here: norm weights, near one."""
 
-    notice = ""
-    tokenizer_folder = Path()
-
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config = config
-        self.name = "random"
         self._rng = np.random.default_rng(seed)
         self._specs = expected_tensors(config)
-
-    def check(self) -> None:
-        """Nothing can be missing."""
 
     def spec(self, stage: str, name: str) -> TensorSpec:
         """The canonical kind and shape of a tensor."""
@@ -120,6 +114,10 @@ class _RandomVectors:
         """Random values around one."""
         return self._rng.uniform(0.8, 1.2, self.spec(stage, name).shape).astype(np.float32)
 
+    def rows(self, stage: str, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
+        """Some rows of a tensor."""
+        return self.tensor(stage, name)[first : first + count]
+
 
 class _SharedLayers(Layers):
     """Layers in which every linear is 4-bit and block i has the weights of block 0."""
@@ -127,7 +125,7 @@ class _SharedLayers(Layers):
     def __init__(self, graph: GraphBuilder, source: _RandomVectors, weight_format: Format, seed: int) -> None:
         weights: Variant = "q4" if graph.activation == TensorProto.FLOAT16 else "f32"
         options = Options(weights, weight_format.block_size, weight_format.symmetric)
-        super().__init__(graph, source, STAGE, options)
+        super().__init__(graph, source, STAGE, options, Losses())
         self._vectors = source
         self._linears = RandomLinears(graph, weight_format, seed)
         self._stored_vectors: dict[str, str] = {}

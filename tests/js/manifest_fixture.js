@@ -30,7 +30,7 @@ export function smallManifest() {
         norm_eps: 1e-6, patch_size: 2, batch_norm_eps: 1e-4,
       },
       scheduler: { num_train_timesteps: 1000 },
-      prompt: { text_seq_len: 512, template_prefix: "<|im_start|>", template_suffix: "" },
+      prompt: { text_seq_len: 512, template_prefix: "<|im_start|>", template_suffix: "", context_clip: 0 },
       default_width: 256,
       default_height: 256,
       default_steps: 4,

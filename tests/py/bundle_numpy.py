@@ -73,6 +73,8 @@ def run_numpy(
     embeds = klein.qwen3_prompt_embeds(
         text, _weights(bundle, "text_encoder"), input_ids, attention_mask, config.text_encoder.tapped_layers
     )
+    if limit := config.prompt.context_clip:
+        embeds = np.clip(embeds, -limit, limit)
     result = {"prompt_embeds": embeds}
 
     rows, columns = height // 16, width // 16

@@ -40,13 +40,15 @@ export function swiglu(program, gate, up, out) {
 /**
  * out = x, converted to out's type
  * @param {Program} program @param {Tensor} x [rows, columns] @param {Tensor} out [rows, columns], in another buffer
+ * @param {number} [limit] what is larger in magnitude becomes so large; 0: nothing is
  */
-export function copy(program, x, out) {
+export function copy(program, x, out, limit = 0) {
   const elements = x.rows * x.columns;
   const { flags, count } = unitsOf(x.columns, x, out);
   program.dispatch({
-    variant: { kernel: "copy", types: { A: x.dtype, C: out.dtype }, flags },
+    variant: { kernel: "copy", types: { A: x.dtype, C: out.dtype }, flags: limit ? [...flags, "LIMITED"] : flags },
     uints: [x.columns, elements, x.offset, x.stride, out.offset, out.stride].map(count),
+    floats: [limit],
     bindings: { 1: x, 2: out },
     workgroups: elementGrid(count(elements)),
     flops: elements,

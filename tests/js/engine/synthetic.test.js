@@ -28,7 +28,7 @@ const CONFIG = {
     patch_size: 2, batch_norm_eps: 1e-4,
   },
   scheduler: { num_train_timesteps: 1000 },
-  prompt: { text_seq_len: 32, template_prefix: "", template_suffix: "" },
+  prompt: { text_seq_len: 32, template_prefix: "", template_suffix: "", context_clip: 0 },
   default_width: 64, default_height: 64, default_steps: 1,
 };
 const GATE = "model.layers.0.mlp.gate_proj.weight";

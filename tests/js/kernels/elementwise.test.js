@@ -48,6 +48,19 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       });
     }
 
+    for (const [rows, width] of /** @type {const} */ ([[3, 33], [7, 36]])) {
+      test(`copy with a limit, ${rows} rows of ${width}`, () => {
+        const limit = 0.75;
+        const x = rounded([...random.normals(rows * width - 4), limit, -limit, 3e38, -3e38], "f32");
+        const expected = rounded(Array.from(x, (value) => Math.min(limit, Math.max(-limit, value))), precision);
+        return execute(engine, (program) => {
+          const out = put(program, null, rows, width, { offset: 4, stride: width + 8 });
+          copy(program, put(program, x, rows, width, { dtype: "f32" }), out, limit);
+          return out;
+        }, (values) => assert.deepEqual(values, expected));
+      });
+    }
+
     test("swiglu of huge inputs saturates in f16 and stays finite", () =>
       execute(engine, (program) => {
         const both = put(program, rounded([60000, -60000, 300, 60000, 5, -60000], precision), 1, 6);

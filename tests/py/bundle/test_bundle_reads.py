@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import numpy_helper
 
 from kleinbild.bundle import Bundle
 from kleinbild.checkpoint.checkpoint import Checkpoint
+from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
 from kleinbild.quantise import quantise
 from kleinbild.weights import Q4, Dense
@@ -42,6 +44,42 @@ def test_dense_tensors_come_back(small: Checkpoint, weights: Variant, tmp_path: 
             dtype = np.float32 if exact else np.float16
             assert weight.array.dtype == dtype
             np.testing.assert_array_equal(weight.array, small.tensor(stage, name).astype(dtype))
+
+
+def test_the_narrower_of_the_graphs_and_the_formats_context_clip_counts(
+    small: Checkpoint, tmp_path: Path
+) -> None:
+    """Whether the recorded config has another one, or none, as those of earlier exports."""
+    for exported in (0, 2.5):
+        out = tmp_path / str(exported)
+        export_bundle(small, out, weights="f32", context_clip=exported)
+        path = out / "flux2-config.json"
+        value = json.loads(path.read_text())
+        assert Bundle.open(out).config.prompt.context_clip == exported
+        for clip, expected in ((3, exported or 3), (2, 2)):
+            path.write_text(json.dumps(value | {"context_clip": clip}))
+            assert Bundle.open(out).config.prompt.context_clip == expected
+        del value["context_clip"]
+        path.write_text(json.dumps(value))
+        assert Bundle.open(out).config.prompt.context_clip == exported
+        del value["kleinbild"]["config"]["prompt"]["context_clip"]
+        path.write_text(json.dumps(value))
+        assert Bundle.open(out).config.prompt.context_clip == exported
+        del value["kleinbild"]
+        path.write_text(json.dumps(value | {"context_clip": 2}))
+        assert Bundle.open(out).config.prompt.context_clip == 2
+
+
+def test_a_lopsided_clip_is_refused(small: Checkpoint, tmp_path: Path) -> None:
+    export_bundle(small, tmp_path / "b", weights="f32", context_clip=2.5)
+    path = tmp_path / "b" / "flux2-klein-4b-text-encoder-f32.onnx"
+    model = onnx.load(path, load_external_data=False)
+    (clip,) = [node for node in model.graph.node if node.op_type == "Clip"]
+    (high,) = [tensor for tensor in model.graph.initializer if tensor.name == clip.input[2]]
+    high.CopyFrom(numpy_helper.from_array(np.array(2, np.float32), high.name))
+    onnx.save(model, path)
+    with pytest.raises(KleinbildError, match=r"the output is clipped to -2\.5\.\.2\.0"):
+        Bundle.open(tmp_path / "b")
 
 
 @pytest.mark.parametrize(("block_size", "symmetric"), [(16, False), (32, True), (64, False), (128, True)])

@@ -101,11 +101,26 @@ CONFIG_CASES = {
     "models is a list": (put("models", value=[]), '"models" is missing or no object'),
     "post stages": (put("vae_decoder_post_stage_keys", value="all"), "is not a list of 1 to 64"),
     "post stage of another type": (put("vae_decoder_post_stage_keys", value=[{}]), "is missing"),
-    "another exporter": (lambda c: c.pop("kleinbild"), "made by another exporter"),
+    "no own record": (put("kleinbild", value=[]), '"kleinbild" is missing or no object'),
+    "no text length": (lambda c: c.pop("text_seq_len"), '"text_seq_len" is missing; expected a whole number'),
+    "steps of another type": (put("num_steps", value="4"), "\"num_steps\" is '4'; expected a whole number"),
+    "another context": (put("context_dim", value=121), '"context_dim" is 121, but the graphs have 120'),
+    "guidance": (put("guidance", value=3.5), "\"guidance\" is '3.5'; only 1.0 is implemented"),
+    "names of tensors": (
+        put("models", "vae_decoder_pre", "outputs", value=["a", "a"]),
+        "vae_decoder_pre.outputs: expected a list of at most 16 names",
+    ),
+    "too few tensors": (
+        put("models", "vae_decoder_pre", "outputs", value=["a"]),
+        "vae-decoder-pre-attn-fp16.onnx: has 1 outputs, expected 4",
+    ),
     "another schema": (put("kleinbild", "schema", value=2), '"kleinbild.schema" is 2, this version reads 1'),
     "weights": (put("kleinbild", "weights", value="q2"), "\"weights\" is 'q2'"),
     "name": (put("kleinbild", "name", value="n" * 256), '"kleinbild.name" is not a text of at most 255'),
     "config field missing": (lambda c: c["kleinbild"]["config"].pop("prompt"), "'prompt' is missing"),
+    "context clip below zero": (put("context_clip", value=-1), '"context_clip" is -1; expected a number'),
+    "context clip without end": (put("context_clip", value=float("inf")), '"context_clip" is inf'),
+    "context clip as text": (put("context_clip", value="0"), '"context_clip" is 0; expected a number'),
     "config of another type": (
         put("kleinbild", "config", "transformer", "num_layers", value="5"),
         "transformer.num_layers: expected int",
@@ -128,11 +143,11 @@ CONFIG_CASES = {
     ),
     "another model": (
         put("kleinbild", "config", "transformer", "num_layers", value=2),
-        r"transformer tensor 'transformer_blocks.1.*' \[40, 40\] is missing",
+        r"kleinbild.config.transformer.num_layers is 2, but the graphs have 1",
     ),
     "another width": (
         put("kleinbild", "config", "transformer", "mlp_hidden_size", value=80),
-        "is a MatMulNBits of N 240, K 40; expected N 160, K 40",
+        "kleinbild.config.transformer.mlp_hidden_size is 80, but the graphs have 120",
     ),
 }
 
@@ -166,44 +181,50 @@ GRAPH_CASES: dict[str, tuple[Callable[[onnx.GraphProto], object], str]] = {
     ),
     "huge shape": (
         lambda g: initializer(g, "x_embedder.weight").dims.__setitem__(0, 1 << 60),
-        r"'x_embedder.weight' is \[1152921504606846976, 40\], expected \[128, 40\]",
+        r"tensor 'x_embedder.weight' of the shape \[1152921504606846976, 40\]",
     ),
     "twice": (
         lambda g: g.initializer.append(initializer(g, "x_embedder.weight")),
         "holds the tensor .* twice",
     ),
     "integer scales": (
-        lambda g: setattr(initializer(g, f"{LINEAR}_scales"), "data_type", TensorProto.INT32),
-        "_scales' is INT32; expected FLOAT, FLOAT16 or UINT8",
+        lambda g: setattr(initializer(g, f"{LINEAR}_scales"), "data_type", TensorProto.INT16),
+        "_scales' is INT16; expected FLOAT, FLOAT16 or UINT8",
     ),
     "unknown type": (
         lambda g: setattr(initializer(g, f"{LINEAR}_scales"), "data_type", 0),
-        "_scales' is of no type",
+        "_scales' is of no known type",
     ),
     "missing dense": (
         lambda g: setattr(initializer(g, "proj_out.weight"), "name", "val_7"),
-        r"transformer tensor 'proj_out.weight' \[128, 40\] is missing",
+        r"transformer: cannot find proj_out: .* no node computes 'proj_out.weight'",
     ),
     "unused": (
         lambda g: [g.node.remove(n) for n in list(g.node) if "proj_out.weight" in n.input],
-        "'proj_out.weight' is used by no operator",
+        "transformer: cannot find proj_out: .* found .* no node computes '/MatMul_2_output_0'",
     ),
     "another operator": (
         lambda g: next(n for n in g.node if "proj_out.weight" in n.input).MergeFrom(
-            onnx.NodeProto(op_type="Gemm")
+            onnx.NodeProto(op_type="Add")
         ),
-        r"'proj_out.weight' is used by Gemm \(input 1\), expected MatMul",
+        r"transformer: cannot find proj_out: expected a linear, found .* do not fit",
     ),
-    "N": (set_attribute("N", 80), "MatMulNBits of N 80, K 40; expected N 40, K 40"),
-    "bits": (set_attribute("bits", 8), "has 8 bits in blocks of 16"),
-    "block size": (set_attribute("block_size", 0), "has 4 bits in blocks of 0"),
-    "another block size": (set_attribute("block_size", 64), "_Q4' is .*, expected 1280 elements"),
+    "N": (set_attribute("N", 80), r"codes of the shape \[40, 3, 8\]; expected 1920 elements"),
+    "bits": (set_attribute("bits", 8), "add_q_proj.*to_q|projections.*8 bits in blocks of 16"),
+    "block size": (set_attribute("block_size", 0), "4 bits in blocks of 0; only 4 bits"),
+    "another block size": (
+        set_attribute("block_size", 64),
+        r"codes of the shape \[40, 3, 8\]; expected 1280 elements",
+    ),
     "scales of another tensor": (
         lambda g: q4_node(g).input.__setitem__(2, "proj_out.weight"),
-        r"'proj_out.weight' is \[40, 128\], expected 120 elements",
+        r"scales of the shape \[40, 128\]; expected 120 elements",
     ),
-    "scales not stored": (lambda g: q4_node(g).input.__setitem__(2, "x"), "'x' is not stored in the graph"),
-    "group order": (lambda g: q4_node(g).input.append("x"), "has a group order or a bias"),
+    "scales not stored": (
+        lambda g: q4_node(g).input.__setitem__(2, "x"),
+        "scales that are not stored in the graph",
+    ),
+    "group order": (lambda g: q4_node(g).input.append("x"), "a MatMulNBits with a group order"),
 }
 
 

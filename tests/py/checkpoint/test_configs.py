@@ -13,6 +13,7 @@ import pytest
 from checkpoint_factory import REMOVE, make_checkpoint
 
 from kleinbild.checkpoint.configs import PROMPT, read_model_config, read_name, read_notice
+from kleinbild.checkpoint.json_file import ConfigFile
 from kleinbild.checkpoint.tiny import TINY_FOLDER
 from kleinbild.config import (
     ModelConfig,
@@ -346,14 +347,14 @@ def test_the_prompt_template() -> None:
 
 def test_name_and_notice(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "my-model", weights=False, model_index={"name": REMOVE})
-    assert read_name(folder) == "my-model"
-    assert read_notice(folder) == ""
-    assert read_name(TINY_FOLDER) == "Tiny"
-    assert "Its weights are random" in read_notice(TINY_FOLDER)
+    assert read_name(ConfigFile.read(folder / "model_index.json")) == "my-model"
+    assert read_notice(ConfigFile.read(folder / "model_index.json")) == ""
+    assert read_name(ConfigFile.read(TINY_FOLDER / "model_index.json")) == "Tiny"
+    assert "Its weights are random" in read_notice(ConfigFile.read(TINY_FOLDER / "model_index.json"))
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31m", "x" * 101, 5])
 def test_a_bad_name_is_refused(tmp_path: Path, name: object) -> None:
     folder = make_checkpoint(tmp_path, weights=False, model_index={"name": name})
     with pytest.raises(KleinbildError, match=r'model_index\.json: .*"name"'):
-        read_name(folder)
+        read_name(ConfigFile.read(folder / "model_index.json"))

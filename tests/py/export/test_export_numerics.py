@@ -55,6 +55,15 @@ class Changed:
     def tensor(self, stage: str, name: str) -> Float32:
         return self._change(name, self._source.tensor(stage, name))
 
+    def rows(self, stage: str, name: str, first: int, count: int) -> Float32:
+        return self.tensor(stage, name)[first : first + count]
+
+    def stored_bytes(self, stage: str, name: str) -> int:
+        return self._source.stored_bytes(stage, name)
+
+    def identity(self) -> dict[str, object]:
+        return self._source.identity()
+
 
 def golden_checkpoint(name: str, tmp_path: Path) -> Path:
     if name == "tiny-hd32":
@@ -87,13 +96,19 @@ def test_equals_the_reference_pipeline(name: str, weights: Variant, tmp_path: Pa
     assert decoded < (GOLDEN_TOLERANCE if weights == "f32" else 1e-3)
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("block_size", BLOCK_SIZES)
+# Every block size both ways, and each once more with every linear in 4 bits.
+Q4_KINDS = [
+    *((block_size, symmetric, False) for block_size in BLOCK_SIZES for symmetric in (False, True)),
+    *((block_size, block_size in (32, 128), True) for block_size in BLOCK_SIZES),
+]
+
+
+@pytest.mark.parametrize(("block_size", "symmetric", "all_q4"), Q4_KINDS)
 def test_q4_computes_with_the_dequantised_weights(
-    small: Checkpoint, block_size: int, symmetric: bool, tmp_path: Path
+    small: Checkpoint, block_size: int, symmetric: bool, all_q4: bool, tmp_path: Path
 ) -> None:
     out = tmp_path / "bundle"
-    export_bundle(small, out, weights="q4", block_size=block_size, symmetric=symmetric)
+    export_bundle(small, out, weights="q4", block_size=block_size, symmetric=symmetric, all_q4=all_q4)
     inputs: dict[str, Any] = {**small_inputs(), **SMALL_SIZE}
     twin = run_pipeline(out, **inputs)
     expected = run_numpy(Bundle.open(out), **inputs)
@@ -105,6 +120,23 @@ def test_q4_computes_with_the_dequantised_weights(
     shipped = run_pipeline(out, **inputs, twin=False)
     errors = {name: relative_error(shipped[name], twin[name]) for name in expected}
     assert max(errors.values()) < 0.1, errors
+
+
+def test_a_clipped_context_is_what_the_transformer_gets(small: Checkpoint, tmp_path: Path) -> None:
+    inputs: dict[str, Any] = {**small_inputs(), **SMALL_SIZE}
+    limit = 0.5
+    results = {}
+    for clip in (0, limit):
+        out = tmp_path / str(clip)
+        export_bundle(small, out, weights="f32", context_clip=clip)
+        expected = run_numpy(Bundle.open(out), **inputs)
+        results[clip] = run_pipeline(out, **inputs)
+        errors = {name: relative_error(results[clip][name], expected[name]) for name in expected}
+        assert max(errors.values()) < FLOAT32_TOLERANCE, errors
+    whole, clipped = (results[clip]["prompt_embeds"] for clip in (0, limit))
+    assert np.abs(whole).max() > 2 * limit
+    np.testing.assert_array_equal(clipped, np.clip(whole, -limit, limit))
+    assert relative_error(results[limit]["latents_1"], results[0]["latents_1"]) > 1e-3
 
 
 def test_residual_streams_beyond_float16_survive(small: Checkpoint, tmp_path: Path) -> None:

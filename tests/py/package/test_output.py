@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kleinbild.errors import KleinbildError
-from kleinbild.package.output import read_sums, staged_folder
+from kleinbild.package.output import KEPT, WORK, read_sums, reusable, staged_folder
+from kleinbild.part_folder import MARKER
 
 
 def build(out: Path, text: str) -> None:
@@ -46,13 +47,13 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [KleinbildError("no"), OSError(28, "No space left on device"), KeyboardInterrupt()]
+    "error", [KleinbildError("no"), OSError(28, "No space left on device"), KeyboardInterrupt(), KeyError()]
 )
 def test_a_failed_build_leaves_the_old_site(tmp_path: Path, error: BaseException) -> None:
     out = tmp_path / "dist"
     build(out, "one")
     before = tree(out)
-    with pytest.raises((KleinbildError, KeyboardInterrupt)), staged_folder(out) as root:
+    with pytest.raises((KleinbildError, KeyboardInterrupt, KeyError)), staged_folder(out) as root:
         (root / "half").write_text("")
         raise error
     assert tree(out) == before
@@ -94,7 +95,7 @@ def test_a_stale_half_build_is_cleared_but_a_stranger_is_not(tmp_path: Path) -> 
     build(tmp_path / "dist", "one")
     part.mkdir()
     (part / "mine").touch()
-    with pytest.raises(KleinbildError, match=r"dist\.part: not empty and no site"):
+    with pytest.raises(KleinbildError, match=r"dist\.part: not written by build\.py"):
         build(tmp_path / "dist", "two")
     assert (part / "mine").exists()
 
@@ -127,3 +128,85 @@ def test_damaged_digest_lists_are_refused(tmp_path: Path) -> None:
         (out / "SHA256SUMS").write_text(bad)
         with pytest.raises(KleinbildError, match=r"SHA256SUMS: line \d is damaged"):
             read_sums(out)
+
+
+def interrupt(out: Path) -> None:
+    """A build that is stopped with one shard whole, one half, and one of two steps of its work finished."""
+    with pytest.raises(KeyboardInterrupt), staged_folder(out) as root:
+        (root / "w").mkdir()
+        (root / "w" / "whole.bin").write_text("new")
+        (root / "w" / "half.bin.part").write_text("ha")
+        (root / "models").mkdir()
+        (root / WORK / "bundle").mkdir(parents=True, exist_ok=True)
+        (root / WORK / "bundle" / "graph").write_text("graph")
+        (root / WORK / "checkpoint").mkdir()
+        (root / WORK / "checkpoint" / "weights").touch()
+        (root / WORK / "bundle" / MARKER).touch()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_build_leaves_whole_shards_and_finished_steps(tmp_path: Path) -> None:
+    out, part = tmp_path / "dist", tmp_path / "dist.part"
+    build(out, "one")
+    before = tree(out)
+    interrupt(out)
+    assert tree(out) == before
+    assert sorted(tree(part)) == [
+        f"{KEPT}/w/whole.bin",
+        MARKER,
+        f"{WORK}/bundle/{MARKER}",
+        f"{WORK}/bundle/graph",
+    ]
+
+
+def test_the_next_build_gets_them_and_the_site_does_not(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    with staged_folder(out) as root:
+        (root / "w").mkdir()
+        (root / "w" / "old.bin").write_text("old")
+    interrupt(out)
+    interrupt(out)
+    with staged_folder(out) as root:
+        assert [path.name for path in root.iterdir() if not path.name.startswith(".")] == []
+        assert (root / WORK / "bundle" / "graph").read_text() == "graph"
+        shards = reusable(root, out) / "w"
+        assert {path.name: path.read_text() for path in shards.iterdir()} == {
+            "old.bin": "old",
+            "whole.bin": "new",
+        }
+        (root / "index.html").touch()
+    assert sorted(tree(out)) == ["SHA256SUMS", "index.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+
+
+def test_without_an_interrupted_run_the_old_site_is_what_is_taken_over(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    with staged_folder(out) as root:
+        assert reusable(root, out) == out
+
+
+def test_an_interrupt_before_anything_is_whole_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path / "dist") as root:
+        (root / "w").mkdir()
+        (root / WORK / "checkpoint").mkdir(parents=True)
+        (root / WORK / "checkpoint" / "weights").touch()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_build_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    with staged_folder(out) as root:
+        (root / "index.html").write_text("first")
+        with pytest.raises(KleinbildError, match=r"dist\.part: another build is writing it"):
+            build(out, "two")
+    assert (out / "index.html").read_text() == "first"
+
+
+def test_a_build_cut_off_just_after_its_last_rename_is_a_site(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    build(out, "one")
+    (out / ".kleinbild-build").touch()
+    build(out, "two")
+    assert (out / "models" / "m.json").read_text() == "two"
+    assert not (out / ".kleinbild-build").exists()
