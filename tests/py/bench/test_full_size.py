@@ -37,9 +37,8 @@ def test_every_step_is_measured(tmp_path: Path) -> None:
 
 def test_a_failed_step_is_told_and_cleaned_up(tmp_path: Path) -> None:
     checkpoint = make_small_checkpoint(tmp_path / "checkpoint")
-    (checkpoint / "tokenizer" / "tokenizer.json").write_text("{}")
-    with pytest.raises(RuntimeError, match="site failed with status 1"):
-        bench.run(tmp_path / "work", checkpoint, None, [])
+    with pytest.raises(RuntimeError, match="export failed with status 2"):
+        bench.run(tmp_path / "work", checkpoint, None, ["--block-size", "17"])
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
