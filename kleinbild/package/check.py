@@ -21,8 +21,11 @@ from kleinbild.package.source import identify
 from kleinbild.package.vocabulary import read_vocabulary
 
 
-def check(folder: Path) -> Report:
-    """Everything there is to say about `folder`; raises KleinbildError when it is nothing of ours."""
+def check(folder: Path, default_name: str | None = None) -> Report:
+    """Everything there is to say about `folder`; raises KleinbildError when it is nothing of ours.
+
+    `default_name`: Checkpoint.open.
+    """
     kind = identify(folder)
     report = Report()
     report.say(f"{folder}: {kind}, {size_text(_bytes_below(folder))}")
@@ -30,7 +33,10 @@ def check(folder: Path) -> Report:
         check_site(folder, report)
     else:
         with report.collecting():
-            _check_model(Checkpoint.open(folder) if kind == "checkpoint" else Bundle.open(folder), report)
+            is_checkpoint = kind == "checkpoint"
+            _check_model(
+                Checkpoint.open(folder, default_name) if is_checkpoint else Bundle.open(folder), report
+            )
     return report
 
 
@@ -54,4 +60,6 @@ def _check_model(model: Checkpoint | Bundle, report: Report) -> None:
 
 
 def _bytes_below(folder: Path) -> int:
-    return sum((Path(base) / name).lstat().st_size for base, _, names in os.walk(folder) for name in names)
+    paths = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    # the hub's cache links every file, so a link counts as what it points to
+    return sum((path.stat() if path.exists() else path.lstat()).st_size for path in paths)

@@ -14,20 +14,34 @@ from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
 from kleinbild.package.site import build_site
-from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
+from kleinbild.package.source import (
+    DEFAULT_BLOCK_SIZE,
+    DEFAULT_WEIGHTS,
+    TINY,
+    ExportOptions,
+    export,
+    locate,
+)
 from kleinbild.weights import BLOCK_SIZES
 
 PROBLEMS_SHOWN = 20
+HUB = "hf:owner/name[@revision]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0, or 1 after an error (argparse exits 2 on misuse)."""
+    """Runs one command and returns the exit status: 0, 1 after an error, 130 after Ctrl-C.
+
+    argparse exits 2 on misuse.
+    """
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return status
 
 
@@ -38,22 +52,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kleinbild {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("export", help="checkpoint folder -> ONNX bundle folder")
-    command.add_argument("checkpoint", type=Path, help="a whole FLUX.2 Klein folder in diffusers layout")
+    command = commands.add_parser("export", help="checkpoint -> ONNX bundle folder")
+    command.add_argument("checkpoint", help=f"a whole FLUX.2 Klein folder in diffusers layout, or {HUB}")
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
     _add_export_options(command)
     command.set_defaults(run=_run_export)
 
     command = commands.add_parser("site", help="bundle or checkpoint folder -> site folder")
     command.add_argument(
-        "source", help=f"bundle folder, checkpoint folder, or {TINY!r}: the model that comes with the project"
+        "source",
+        help=f"bundle folder, checkpoint folder, {HUB}, or {TINY!r}: the model that comes with the project",
     )
     command.add_argument("--out", type=Path, default=Path("dist"), metavar="DIST", help="folder to write")
     _add_export_options(command)
     command.set_defaults(run=_run_site)
 
     command = commands.add_parser("check", help="say what a folder is and whether it is whole")
-    command.add_argument("path", type=Path, help="checkpoint, bundle or site folder")
+    command.add_argument("source", help=f"checkpoint, bundle or site folder, or {HUB}")
     command.set_defaults(run=_run_check)
     return parser
 
@@ -86,7 +101,8 @@ def _run_site(options: argparse.Namespace) -> int:
 
 
 def _run_check(options: argparse.Namespace) -> int:
-    report = check(options.path)
+    located = locate(options.source, _log)
+    report = check(located.folder, located.default_name)
     for line in report.lines:
         print(line)
     for problem in report.problems[:PROBLEMS_SHOWN]:
