@@ -119,6 +119,11 @@ class RepoCache:
         if not is_commit(reference.revision):
             _write(self._folder / "refs" / reference.revision, commit)
 
+    def drop_parts(self) -> None:
+        """Removes what is left of downloads that nobody will continue."""
+        for part in self._own.glob("*.part"):
+            part.unlink()
+
     def recall(self, commit: str) -> Listing | None:
         """The listing of `commit` as remembered, or what its snapshot holds when another tool fetched it."""
         record = self._record(commit)

@@ -26,6 +26,8 @@ from kleinbild.hub.listing import RemoteFile
 from kleinbild.hub.reference import Reference
 from kleinbild.hub.verify import Advance
 
+# Who asks, as the library wants to be told.
+LIBRARY_NAME = "kleinbild"
 # How long to wait before each further attempt that brought no byte.
 WAITS_SECONDS: tuple[float, ...] = (1, 2, 4, 8, 16, 30)
 TIMEOUT_SECONDS = 30
@@ -59,7 +61,13 @@ class Downloader:
                     raise self._changed(file, "its content has another hash, twice in a row")
         if not (self._cache.snapshot(self._commit) / file.path).is_file():
             self._insisting(file, lambda: self._check_unchanged(file))
-            hf_hub_download(self._reference.repo, file.path, revision=self._commit)
+            hf_hub_download(
+                self._reference.repo,
+                file.path,
+                revision=self._commit,
+                library_name=LIBRARY_NAME,
+                library_version=__version__,
+            )
 
     def _collect(self, file: RemoteFile, advance: Advance) -> None:
         """Brings the part of `file` to its full length."""
@@ -107,7 +115,7 @@ class Downloader:
         with get_session().stream(
             "GET", self._url(file), headers=headers, timeout=TIMEOUT_SECONDS
         ) as response:
-            if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 raise _RangeRefused("416")
             hf_raise_for_status(response)
             skip = 0
@@ -143,7 +151,7 @@ def hub_headers() -> dict[str, str]:
 
     Raises KleinbildError for a token that cannot be one, without repeating it.
     """
-    headers: dict[str, str] = build_hf_headers(library_name="kleinbild", library_version=__version__)
+    headers: dict[str, str] = build_hf_headers(library_name=LIBRARY_NAME, library_version=__version__)
     token = headers.get("authorization", "")
     if not token.isascii() or not token.isprintable():
         raise KleinbildError(

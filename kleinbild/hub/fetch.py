@@ -17,7 +17,7 @@ from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.hub.cache import RepoCache
 from kleinbild.hub.choose import choose
-from kleinbild.hub.download import TIMEOUT_SECONDS, Downloader, hub_headers
+from kleinbild.hub.download import LIBRARY_NAME, TIMEOUT_SECONDS, Downloader, hub_headers
 from kleinbild.hub.failures import Unreachable, host, told
 from kleinbild.hub.listing import Listing, RemoteFile, make_listing
 from kleinbild.hub.plan import Announce, Fetched, Plan
@@ -49,6 +49,7 @@ def fetch_model(reference: Reference, announce: Announce) -> Fetched:
         supply.bring(files, missing_bytes)
         if not offline:
             cache.point(reference, listing.commit)
+            cache.drop_parts()
     return Fetched(cache.snapshot(listing.commit), reference.name)
 
 
@@ -69,11 +70,16 @@ def _list(reference: Reference, cache: RepoCache) -> tuple[Listing, str]:
 
 def _ask(reference: Reference) -> Listing:
     hub_headers()  # refuses a malformed token before the library puts it into an error
-    api = HfApi(library_name="kleinbild", library_version=__version__)
+    api = HfApi(library_name=LIBRARY_NAME, library_version=__version__)
     try:
         info = api.model_info(
             reference.repo, revision=reference.revision, files_metadata=True, timeout=TIMEOUT_SECONDS
         )
+        licence = _licence(info)
+        files = [
+            (sibling.rfilename, sibling.size, sibling.lfs.sha256 if sibling.lfs else sibling.blob_id)
+            for sibling in info.siblings or []
+        ]
     except HfHubHTTPError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -81,15 +87,7 @@ def _ask(reference: Reference) -> Listing:
             f"{reference}: {host()} gives an answer that the hub's library does not understand; "
             "check HF_ENDPOINT, or try again later"
         ) from None
-    return make_listing(
-        str(reference),
-        info.sha,
-        _licence(info),
-        (
-            (sibling.rfilename, sibling.size, sibling.lfs.sha256 if sibling.lfs else sibling.blob_id)
-            for sibling in info.siblings or []
-        ),
-    )
+    return make_listing(str(reference), info.sha, licence, files)
 
 
 def _licence(info: ModelInfo) -> str:

@@ -19,13 +19,12 @@ from aiohttp import web
 
 LARGE_SUFFIXES = (".safetensors", ".onnx", ".onnx_data", "tokenizer.json")
 TOKEN = "hf_SecretOfTheUser0123456789"
-# Faults of the listing beyond what git can hold are made by giving entries as they are.
-type_json = dict[str, object]
+FOR_EVER = -1
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: at the hub or at its "cdn", method, path, Range and Authorization headers ("" when absent)."""
+    """One request, at the "hub" or its "cdn"; headers that were absent are ""."""
 
     server: str
     method: str
@@ -36,7 +35,7 @@ class Request:
 
 @dataclass
 class FakeHub:
-    """Repositories: repo -> commit -> path -> content; branches: (repo, name) -> commit."""
+    """What is served: `repos`: repo -> commit -> path -> content; `branches`: (repo, name) -> commit."""
 
     repos: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)
     branches: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -46,13 +45,15 @@ class FakeHub:
     breaks: dict[str, list[int]] = field(default_factory=dict)
     # path -> other bytes that come in place of its content; used up one at a time
     swapped: dict[str, list[bytes]] = field(default_factory=dict)
-    # path of a request's URL -> statuses to answer with before it works again (-1: for ever)
+    # path of a URL -> statuses to answer its next requests with (0: as it should; FOR_EVER at the end)
     statuses: dict[str, list[int]] = field(default_factory=dict)
     # path -> headers of the hub's answer that lie
     lies: dict[str, dict[str, str]] = field(default_factory=dict)
-    extra_siblings: list[type_json] = field(default_factory=list)
+    extra_siblings: list[dict[str, object]] = field(default_factory=list)
     ignores_range: bool = False
-    # called when a listing was given, to move things afterwards
+    # how far from the range asked for the first continuation begins
+    range_shift: int = 0
+    # (repo, branch, commit): where branches move as soon as a listing was given
     after_listing: list[tuple[str, str, str]] = field(default_factory=list)
     endpoint: str = ""
     cdn: str = ""
@@ -128,9 +129,9 @@ def _note(hub: FakeHub, server: str, request: web.Request) -> web.Response | Non
         )
     )
     statuses = hub.statuses.get(request.path, [])
-    if not statuses:
+    status = 0 if not statuses else statuses[0] if statuses[-1] == FOR_EVER else statuses.pop(0)
+    if status == 0:
         return None
-    status = statuses[0] if statuses[-1] == -1 else statuses.pop(0)
     said = f"you sent {request.headers.get('Authorization', 'nothing')}"
     return web.json_response({"error": said}, status=status, headers={"X-Error-Message": said})
 
@@ -148,7 +149,12 @@ def _hub_routes(hub: FakeHub, app: web.Application) -> None:
         if commit not in hub.repos[repo]:
             return _missing("RevisionNotFound", 404)
         siblings = [_sibling(path, data) for path, data in hub.repos[repo][commit].items()]
-        value = {"id": repo, "sha": commit, "siblings": [*siblings, *hub.extra_siblings], "tags": []}
+        value: dict[str, object] = {
+            "id": repo,
+            "sha": commit,
+            "siblings": [*siblings, *hub.extra_siblings],
+            "tags": [],
+        }
         if hub.licence is not None:
             value["cardData"] = {"license": hub.licence}
         for name, branch, moved_to in hub.after_listing:
@@ -199,7 +205,8 @@ async def _send(
     start, status = 0, 200
     wanted = request.headers.get("Range", "")
     if wanted and not hub.ignores_range:
-        start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
+        start, status = int(wanted.removeprefix("bytes=").removesuffix("-")) + hub.range_shift, 206
+        hub.range_shift = 0
         headers = headers | {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(data) - start
