@@ -31,7 +31,15 @@ SILENT = logging.CRITICAL + 1
 
 
 class Unreachable(KleinbildError):
-    """The hub did not answer, or not in its right mind: what the cache holds may serve instead."""
+    """The hub did not answer, or not in its right mind: what the cache holds may serve instead.
+
+    `what` went wrong and what `to_do` make the message.
+    """
+
+    def __init__(self, what: str, to_do: str) -> None:
+        super().__init__(f"{what}; {to_do}")
+        self.what = what
+        self.to_do = to_do
 
 
 @contextmanager
@@ -45,15 +53,16 @@ def told(reference: Reference) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _from_status(reference, error) from None
     except OfflineModeIsEnabled:
-        raise Unreachable(f"{reference}: HF_HUB_OFFLINE is set; unset it to fetch") from None
+        raise Unreachable(f"{reference}: HF_HUB_OFFLINE is set", "unset it to fetch") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Unreachable(
-            f"{reference}: {host()} cannot be reached ({type(error).__name__}); "
-            "check the network (and HF_ENDPOINT) and run again: what was fetched is kept"
+            f"{reference}: {host()} cannot be reached ({type(error).__name__})",
+            "check the network (and HF_ENDPOINT) and run again: what was fetched is kept",
         ) from None
     except (EntryNotFoundError, FileMetadataError):
         raise Unreachable(
-            f"{reference}: {host()} does not answer as a hub does; check HF_ENDPOINT and the network's proxy"
+            f"{reference}: {host()} does not answer as a hub does",
+            "check HF_ENDPOINT and the network's proxy",
         ) from None
     except OSError as error:
         raise KleinbildError(
@@ -100,6 +109,6 @@ def _from_status(reference: Reference, error: HfHubHTTPError) -> KleinbildError:
         )
     if status >= 500:
         return Unreachable(
-            f"{reference}: {host()} is out of order ({status}); run again later: what was fetched is kept"
+            f"{reference}: {host()} is out of order ({status})", "run again later: what was fetched is kept"
         )
     return KleinbildError(f"{reference}: {host()} refuses the request ({status}); check HF_ENDPOINT")

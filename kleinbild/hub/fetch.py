@@ -43,18 +43,18 @@ def fetch_model(reference: Reference, announce: Announce) -> Fetched:
                 files=len(files),
                 bytes=sum(file.bytes for file in files),
                 missing_bytes=missing_bytes,
-                offline=offline,
+                offline=offline.what if offline else "",
             )
         )
         supply.bring(files, missing_bytes)
-        if not offline:
+        if offline is None:
             cache.point(reference, listing.commit)
             cache.drop_parts()
     return Fetched(cache.snapshot(listing.commit), reference.name)
 
 
-def _list(reference: Reference, cache: RepoCache) -> tuple[Listing, str]:
-    """The listing, and why it had to come from the cache ("" when it did not)."""
+def _list(reference: Reference, cache: RepoCache) -> tuple[Listing, Unreachable | None]:
+    """The listing, and why it had to come from the cache (None when it did not)."""
     try:
         with told(reference):
             listing = _ask(reference)
@@ -62,10 +62,10 @@ def _list(reference: Reference, cache: RepoCache) -> tuple[Listing, str]:
         commit = cache.commit_of(reference)
         recalled = cache.recall(commit) if commit is not None else None
         if recalled is None:
-            raise KleinbildError(f"{error}; the cache does not hold it") from None
-        return recalled, str(error)
+            raise Unreachable(f"{error.what}, and the cache does not hold the model", error.to_do) from None
+        return recalled, error
     cache.remember(listing)
-    return listing, ""
+    return listing, None
 
 
 def _ask(reference: Reference) -> Listing:
@@ -77,7 +77,9 @@ def _ask(reference: Reference) -> Listing:
         )
         licence = _licence(info)
         files = [
-            (sibling.rfilename, sibling.size, sibling.lfs.sha256 if sibling.lfs else sibling.blob_id)
+            (sibling.rfilename, sibling.lfs.size, sibling.lfs.sha256)
+            if sibling.lfs
+            else (sibling.rfilename, sibling.size, sibling.blob_id)
             for sibling in info.siblings or []
         ]
     except HfHubHTTPError:
@@ -101,7 +103,9 @@ def _licence(info: ModelInfo) -> str:
 class _Supply:
     """The files of one listing, from the cache or the hub; every one is verified before it is given."""
 
-    def __init__(self, reference: Reference, listing: Listing, cache: RepoCache, offline: str) -> None:
+    def __init__(
+        self, reference: Reference, listing: Listing, cache: RepoCache, offline: Unreachable | None
+    ) -> None:
         self._reference = reference
         self._commit = listing.commit
         self._cache = cache
@@ -154,9 +158,9 @@ class _Supply:
         raise KleinbildError(f"{path}: damaged again as soon as it was fetched; check the disk")
 
     def _refuse_offline(self, what: str) -> None:
-        """Raises KleinbildError, with `what` keeps the cache from serving, when only the cache is left."""
-        if self._offline:
-            raise KleinbildError(f"{self._offline}; {what}")
+        """Raises KleinbildError when only the cache is left; `what` keeps it from serving."""
+        if self._offline is not None:
+            raise Unreachable(f"{self._offline.what}, and {what}", self._offline.to_do)
 
     def _path(self, file: RemoteFile) -> Path:
         return self._cache.snapshot(self._commit) / file.path

@@ -6,7 +6,7 @@ import pytest
 from hub.fake_hub import FOR_EVER, FakeHub, folder_files
 from hub.fetching import BIG, CHECKPOINT, REPO, fetched, hub_gone, refused
 from hub.repositories import NOISE, checkpoint_files
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 
 
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "cannot be reached"])
@@ -52,16 +52,16 @@ def test_what_another_tool_cached_serves_without_the_hub(
 def test_an_incomplete_cache_does_not_serve(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     served.add(REPO, checkpoint_files())
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
-        assert refused().endswith("the cache does not hold it")
+        assert ", and the cache does not hold the model; " in refused()
     result, _ = fetched()
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
         blob = (result.folder / BIG).resolve()
         blob.write_bytes(bytes(len(NOISE)))
-        assert refused().endswith(f"{BIG} is damaged")
+        assert f"{BIG} is damaged" in refused()
         blob.unlink()
-        assert refused().endswith("1 of the model's 14 files are not in the cache")
+        assert "1 of the model's 14 files are not in the cache" in refused()
         (result.folder / "text_encoder/model.safetensors.index.json").unlink()
-        assert refused().endswith("text_encoder/model.safetensors.index.json is not in the cache")
+        assert "text_encoder/model.safetensors.index.json is not in the cache" in refused()
 
 
 def test_a_broken_off_update_leaves_the_whole_version_for_offline_use(
@@ -74,3 +74,13 @@ def test_a_broken_off_update_leaves_the_whole_version_for_offline_use(
     refused()
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
         assert fetched()[0] == old
+
+
+def test_a_cache_without_links_serves(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    served.add(REPO, checkpoint_files())
+    online, _ = fetched()
+    assert not (online.folder / BIG).is_symlink()
+    assert fetched()[1].missing_bytes == 0
+    with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
+        assert fetched()[0] == online
