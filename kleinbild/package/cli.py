@@ -13,15 +13,9 @@ from pathlib import Path
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
+from kleinbild.package.locate import locate
 from kleinbild.package.site import build_site
-from kleinbild.package.source import (
-    DEFAULT_BLOCK_SIZE,
-    DEFAULT_WEIGHTS,
-    TINY,
-    ExportOptions,
-    export,
-    locate,
-)
+from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
 from kleinbild.weights import BLOCK_SIZES
 
 PROBLEMS_SHOWN = 20
@@ -91,7 +85,10 @@ def _export_options(options: argparse.Namespace) -> ExportOptions:
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    export(options.checkpoint, options.out, _export_options(options), _log)
+    export_options = _export_options(options)
+    export_options.check()
+    located = locate(options.checkpoint, _log)
+    export(located.folder, options.out, export_options, _log, located.default_name)
     return 0
 
 

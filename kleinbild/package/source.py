@@ -1,8 +1,7 @@
 """What a user may name as SOURCE, and how it becomes a bundle.
 
 A bundle is used as it is; a checkpoint is exported first, into a folder that the caller gives and removes;
-the word `tiny` means the small model that comes with the project, and hf:owner/name one of the hub's, fetched
-into the hub's cache.
+the word `tiny` means the small model that comes with the project; models of the hub are fetched (locate.py).
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
-from kleinbild.hub import Plan, fetch, is_hub_source
+from kleinbild.package.locate import Located, locate
 from kleinbild.package.model import Log
-from kleinbild.package.report import size_text
 
 TINY = "tiny"
 DEFAULT_WEIGHTS: Variant = "q4"
@@ -48,31 +46,6 @@ class ExportOptions:
             )
 
 
-@dataclass(frozen=True)
-class Located:
-    """Where a source's files are; `default_name` names a checkpoint that has no name (None: its folder's)."""
-
-    folder: Path
-    default_name: str | None = None
-
-
-def locate(source: str | Path, log: Log) -> Located:
-    """The folder that `source` names, fetched from the hub if it is one of the hub's; not yet looked into."""
-    if not is_hub_source(str(source)):
-        return Located(Path(source))
-    fetched = fetch(str(source), lambda plan: _announce(plan, log))
-    return Located(fetched.folder, fetched.name)
-
-
-def _announce(plan: Plan, log: Log) -> None:
-    if plan.offline:
-        log(f"{plan.offline}; using what the cache holds")
-    log(
-        f"{plan.reference} at {plan.commit[:12]}, licence {plan.licence or 'not stated'}: "
-        f"{plan.files} files, {size_text(plan.bytes)}, {size_text(plan.missing_bytes)} to download"
-    )
-
-
 def identify(folder: Path) -> str:
     """ "checkpoint", "bundle" or "site"; raises KleinbildError when `folder` is none of them."""
     if not folder.is_dir():
@@ -88,16 +61,17 @@ def identify(folder: Path) -> str:
     )
 
 
-def export(source: str | Path, out: Path, options: ExportOptions, log: Log) -> None:
-    """Exports the checkpoint that `source` names (a folder, or one of the hub's) to the folder `out`."""
+def export(
+    checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log, default_name: str | None = None
+) -> None:
+    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`.
+
+    `default_name`: Checkpoint.open.
+    """
     options.check()
-    _export(locate(source, log), out, options, log)
-
-
-def _export(located: Located, out: Path, options: ExportOptions, log: Log) -> None:
-    if identify(located.folder) != "checkpoint":
-        raise KleinbildError(f"{located.folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
-    checkpoint = Checkpoint.open(located.folder, located.default_name)
+    if identify(checkpoint_folder) != "checkpoint":
+        raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
+    checkpoint = Checkpoint.open(checkpoint_folder, default_name)
     checkpoint.check()
     weights = options.weights or DEFAULT_WEIGHTS
     log(f"exporting {checkpoint.name} with {weights} weights")
@@ -116,14 +90,12 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
     Raises KleinbildError when it is no model, or when export options are given for a finished bundle.
     """
     options.check()
+    located = Located(work / "checkpoint") if source == TINY else locate(source, log)
+    folder = located.folder
     if source == TINY:
-        located = Located(work / "checkpoint")
-        write_tiny_checkpoint(located.folder)
+        write_tiny_checkpoint(folder)
         if not options.given:
             options = ExportOptions(TINY_WEIGHTS)
-    else:
-        located = locate(source, log)
-    folder = located.folder
     kind = identify(folder)
     if kind == "site":
         raise KleinbildError(f"{folder}: already a site; give the bundle or checkpoint it was made from")
@@ -134,5 +106,5 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
                 "--weights, --block-size and --symmetric go with a checkpoint"
             )
         return Bundle.open(folder)
-    _export(located, work / "bundle", options, log)
+    export(folder, work / "bundle", options, log, located.default_name)
     return Bundle.open(work / "bundle")

@@ -108,6 +108,6 @@ def test_an_interrupt_leaves_one_line(
     def interrupt(source: str, announce: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kleinbild.package.source.fetch", interrupt)
+    monkeypatch.setattr("kleinbild.package.locate.fetch", interrupt)
     assert main(["site", SOURCE]) == 130
     assert capsys.readouterr().err == "interrupted\n"
