@@ -45,11 +45,10 @@ class Checkpoint:
     _weights: dict[str, SafetensorsFolder]
 
     @staticmethod
-    def open(folder: Path, default_name: str | None = None) -> Checkpoint:
+    def open(folder: Path) -> Checkpoint:
         """Opens the diffusers folder `folder`; reads configs and headers, no weights.
 
-        `default_name` is the name of a checkpoint that states none, in place of its folder's. Raises
-        KleinbildError naming the file (and key or tensor) that is missing, damaged or not implemented.
+        Raises KleinbildError naming the file (and key or tensor) that is missing, damaged or not implemented.
         """
         if not (folder / "model_index.json").is_file():
             raise KleinbildError(
@@ -59,7 +58,7 @@ class Checkpoint:
         return Checkpoint(
             folder=folder,
             config=config,
-            name=read_name(folder, default_name),
+            name=read_name(folder),
             notice=read_notice(folder),
             expected=expected_tensors(config),
             _weights={

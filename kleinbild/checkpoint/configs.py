@@ -285,10 +285,10 @@ def _alternatives(names: Sequence[str]) -> str:
     return " or ".join(names)
 
 
-def read_name(folder: Path, default: str | None = None) -> str:
-    """Name of the checkpoint: "name" of model_index.json, or `default`, or the folder's own name."""
+def read_name(folder: Path) -> str:
+    """Name of the checkpoint: "name" of model_index.json, or the folder's own name."""
     index = ConfigFile.read(folder / "model_index.json")
-    name = index.text("name", 100, default or folder.resolve().name).strip()
+    name = index.text("name", 100, folder.resolve().name).strip()
     if not name or "\n" in name:
         raise KleinbildError(f'{index.path}: the model has no name; set "name" to a short one on one line')
     return name

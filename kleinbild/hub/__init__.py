@@ -6,16 +6,19 @@ when the first hub source is named and no sooner.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kleinbild.errors import KleinbildError
-from kleinbild.hub.plan import Announce, Fetched, Plan
+from kleinbild.hub.plan import Announce, Plan
 from kleinbild.hub.reference import is_hub_source, parse_reference
 
-__all__ = ["Fetched", "Plan", "fetch", "is_hub_source"]
+__all__ = ["Plan", "fetch", "is_hub_source"]
 
 
-def fetch(source: str, announce: Announce) -> Fetched:
-    """The model that `source` names (hf:owner/name[@revision]): the files a build needs, in the hub's cache.
+def fetch(source: str, announce: Announce) -> Path:
+    """A folder with the files that a build needs of the model `source` names (hf:owner/name[@revision]).
 
+    It lies in the hub's cache and is named as the repository is, for readers that take a name from it.
     `announce` is told the plan before anything large is fetched. What the cache holds is not fetched again;
     without network a whole model in the cache serves. Raises KleinbildError saying what to do.
     """

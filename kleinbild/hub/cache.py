@@ -1,15 +1,16 @@
 """One repository in the hub library's own cache, so that nothing is fetched that any tool fetched before.
 
 Layout, the library's: blobs/<content hash>, snapshots/<commit>/<path> (links to blobs), refs/<branch>. Ours
-lies beside it in .kleinbild/: unfinished downloads, the listing of each commit for runs without network, and
-which files have been verified. Nothing here talks to the hub.
+lies beside it in .kleinbild/: unfinished downloads, the listing of each commit for runs without network,
+which files have been verified, and folders of links that hold just what a build needs. Nothing here talks to
+the hub.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class RepoCache:
     """What the cache holds of `reference`'s repository."""
 
     def __init__(self, reference: Reference) -> None:
+        self._name = reference.name
         self.root = Path(constants.HF_HUB_CACHE).expanduser()
         self._folder = self.root / repo_folder_name(repo_id=reference.repo, repo_type="model")
         self._own = self._folder / OWN_FOLDER
@@ -118,6 +120,21 @@ class RepoCache:
         """Notes that the reference's revision means `commit`, whose files are all here."""
         if not is_commit(reference.revision):
             _write(self._folder / "refs" / reference.revision, commit)
+
+    def view(self, commit: str, files: Iterable[RemoteFile]) -> Path:
+        """A folder named as the repository is, with links to `files` of the snapshot and nothing else."""
+        folder = self._own / commit / self._name
+        for file in files:
+            target, link = self.snapshot(commit) / file.path, folder / file.path
+            if link.exists() and link.samefile(target):
+                continue
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            try:
+                link.symlink_to(os.path.relpath(target, link.parent))
+            except OSError:  # a disk without symbolic links
+                link.hardlink_to(target)
+        return folder
 
     def drop_parts(self) -> None:
         """Removes what is left of downloads that nobody will continue."""

@@ -20,13 +20,13 @@ from kleinbild.hub.choose import choose
 from kleinbild.hub.download import LIBRARY_NAME, TIMEOUT_SECONDS, Downloader, hub_headers
 from kleinbild.hub.failures import Unreachable, host, told
 from kleinbild.hub.listing import Listing, RemoteFile, make_listing
-from kleinbild.hub.plan import Announce, Fetched, Plan
+from kleinbild.hub.plan import Announce, Plan
 from kleinbild.hub.reference import Reference
 from kleinbild.hub.verify import Advance, ignore
 from kleinbild.progress import Progress
 
 
-def fetch_model(reference: Reference, announce: Announce) -> Fetched:
+def fetch_model(reference: Reference, announce: Announce) -> Path:
     """Does what kleinbild.hub.fetch promises for `reference`."""
     cache = RepoCache(reference)
     with told(reference), cache.locked():
@@ -50,7 +50,7 @@ def fetch_model(reference: Reference, announce: Announce) -> Fetched:
         if offline is None:
             cache.point(reference, listing.commit)
             cache.drop_parts()
-    return Fetched(cache.snapshot(listing.commit), reference.name)
+        return cache.view(listing.commit, files)
 
 
 def _list(reference: Reference, cache: RepoCache) -> tuple[Listing, Unreachable | None]:

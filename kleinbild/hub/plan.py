@@ -1,10 +1,9 @@
-"""What a fetch is about to do and what it gives: values only, importable without the hub's library."""
+"""What a fetch is about to do: values only, importable without the hub's library."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from kleinbild.hub.reference import Reference
 
@@ -25,14 +24,6 @@ class Plan:
     bytes: int
     missing_bytes: int
     offline: str
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A model in the cache: its folder, laid out as the repository is, and the repository's name."""
-
-    folder: Path
-    name: str
 
 
 Announce = Callable[[Plan], None]

@@ -21,11 +21,8 @@ from kleinbild.package.source import identify
 from kleinbild.package.vocabulary import read_vocabulary
 
 
-def check(folder: Path, default_name: str | None = None) -> Report:
-    """Everything there is to say about `folder`; raises KleinbildError when it is nothing of ours.
-
-    `default_name`: Checkpoint.open.
-    """
+def check(folder: Path) -> Report:
+    """Everything there is to say about `folder`; raises KleinbildError when it is nothing of ours."""
     kind = identify(folder)
     report = Report()
     report.say(f"{folder}: {kind}, {size_text(_bytes_below(folder))}")
@@ -33,10 +30,7 @@ def check(folder: Path, default_name: str | None = None) -> Report:
         check_site(folder, report)
     else:
         with report.collecting():
-            is_checkpoint = kind == "checkpoint"
-            _check_model(
-                Checkpoint.open(folder, default_name) if is_checkpoint else Bundle.open(folder), report
-            )
+            _check_model(Checkpoint.open(folder) if kind == "checkpoint" else Bundle.open(folder), report)
     return report
 
 

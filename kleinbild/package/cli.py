@@ -87,8 +87,7 @@ def _export_options(options: argparse.Namespace) -> ExportOptions:
 def _run_export(options: argparse.Namespace) -> int:
     export_options = _export_options(options)
     export_options.check()
-    located = locate(options.checkpoint, _log)
-    export(located.folder, options.out, export_options, _log, located.default_name)
+    export(locate(options.checkpoint, _log), options.out, export_options, _log)
     return 0
 
 
@@ -98,8 +97,7 @@ def _run_site(options: argparse.Namespace) -> int:
 
 
 def _run_check(options: argparse.Namespace) -> int:
-    located = locate(options.source, _log)
-    report = check(located.folder, located.default_name)
+    report = check(locate(options.source, _log))
     for line in report.lines:
         print(line)
     for problem in report.problems[:PROBLEMS_SHOWN]:

@@ -5,7 +5,6 @@ What the folder holds is source.py's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from kleinbild.hub import Plan, fetch, is_hub_source
@@ -13,23 +12,14 @@ from kleinbild.package.model import Log
 from kleinbild.package.report import size_text
 
 
-@dataclass(frozen=True)
-class Located:
-    """A source's folder; `default_name` names a checkpoint that has no name (None: its folder's)."""
-
-    folder: Path
-    default_name: str | None = None
-
-
-def locate(source: str, log: Log) -> Located:
+def locate(source: str, log: Log) -> Path:
     """The folder that `source` names, fetched if it is hf:owner/name[@revision]; not looked into otherwise.
 
     Raises KleinbildError when it cannot be fetched.
     """
     if not is_hub_source(source):
-        return Located(Path(source))
-    fetched = fetch(source, lambda plan: _announce(plan, log))
-    return Located(fetched.folder, fetched.name)
+        return Path(source)
+    return fetch(source, lambda plan: _announce(plan, log))
 
 
 def _announce(plan: Plan, log: Log) -> None:

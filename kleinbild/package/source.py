@@ -14,7 +14,7 @@ from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
-from kleinbild.package.locate import Located, locate
+from kleinbild.package.locate import locate
 from kleinbild.package.model import Log
 
 TINY = "tiny"
@@ -61,17 +61,12 @@ def identify(folder: Path) -> str:
     )
 
 
-def export(
-    checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log, default_name: str | None = None
-) -> None:
-    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`.
-
-    `default_name`: Checkpoint.open.
-    """
+def export(checkpoint_folder: Path, out: Path, options: ExportOptions, log: Log) -> None:
+    """Exports the checkpoint in `checkpoint_folder` to the bundle folder `out`."""
     options.check()
     if identify(checkpoint_folder) != "checkpoint":
         raise KleinbildError(f"{checkpoint_folder}: not a checkpoint (no {CHECKPOINT_MARK} in it)")
-    checkpoint = Checkpoint.open(checkpoint_folder, default_name)
+    checkpoint = Checkpoint.open(checkpoint_folder)
     checkpoint.check()
     weights = options.weights or DEFAULT_WEIGHTS
     log(f"exporting {checkpoint.name} with {weights} weights")
@@ -90,8 +85,7 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
     Raises KleinbildError when it is no model, or when export options are given for a finished bundle.
     """
     options.check()
-    located = Located(work / "checkpoint") if source == TINY else locate(source, log)
-    folder = located.folder
+    folder = work / "checkpoint" if source == TINY else locate(source, log)
     if source == TINY:
         write_tiny_checkpoint(folder)
         if not options.given:
@@ -106,5 +100,5 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
                 "--weights, --block-size and --symmetric go with a checkpoint"
             )
         return Bundle.open(folder)
-    export(folder, work / "bundle", options, log, located.default_name)
+    export(folder, work / "bundle", options, log)
     return Bundle.open(work / "bundle")

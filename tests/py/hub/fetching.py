@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hub.repositories import CHECKPOINT_NEEDLESS, checkpoint_files
 from huggingface_hub import constants
 
 from kleinbild.errors import KleinbildError
-from kleinbild.hub import Fetched, Plan, fetch
+from kleinbild.hub import Plan, fetch
 
 REPO = "owner/model"
 BIG = "transformer/diffusion_pytorch_model.safetensors"
 CHECKPOINT = {path: data for path, data in checkpoint_files().items() if path not in CHECKPOINT_NEEDLESS}
 
 
-def fetched(source: str = f"hf:{REPO}") -> tuple[Fetched, Plan]:
+def fetched(source: str = f"hf:{REPO}") -> tuple[Path, Plan]:
     """What a fetch of `source` gives and announces."""
     plans: list[Plan] = []
     result = fetch(source, plans.append)

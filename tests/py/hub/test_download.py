@@ -14,7 +14,7 @@ def test_a_dropped_connection_is_resumed(served: FakeHub) -> None:
     served.add(REPO, checkpoint_files())
     served.breaks[BIG] = [100_000, 50_000]
     result, _ = fetched()
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
     ranges = [r.range for r in served.requests if r.server == "cdn" and r.path.endswith(BIG)]
     assert ranges == ["", "bytes=100000-", "bytes=150000-"]
 
@@ -29,7 +29,7 @@ def test_a_fetch_that_gave_up_is_resumed_by_the_next(served: FakeHub) -> None:
     assert plan.missing_bytes == len(NOISE) - 100_000
     assert served.downloads() == [BIG]
     assert [r.range for r in served.requests if r.server == "cdn"] == ["bytes=100000-"]
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
 
 
 def test_what_is_left_of_an_outdated_download_goes(served: FakeHub, cache: Path) -> None:
@@ -40,7 +40,7 @@ def test_what_is_left_of_an_outdated_download_goes(served: FakeHub, cache: Path)
     served.add(REPO, checkpoint_files() | {BIG: NOISE[::-1]})
     result, plan = fetched()
     assert plan.missing_bytes == len(NOISE)
-    assert (result.folder / BIG).read_bytes() == NOISE[::-1]
+    assert (result / BIG).read_bytes() == NOISE[::-1]
     assert list(cache.rglob("*.part")) == []
 
 
@@ -62,7 +62,7 @@ def test_a_server_that_continues_nothing_sends_the_whole_again(served: FakeHub) 
     served.breaks[BIG] = [100_000]
     served.ignores_range = True
     result, _ = fetched()
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
 
 
 def test_a_refused_range_starts_the_file_again(served: FakeHub) -> None:
@@ -70,7 +70,7 @@ def test_a_refused_range_starts_the_file_again(served: FakeHub) -> None:
     served.breaks[BIG] = [100_000]
     served.statuses[f"/{REPO}/{commit}/{BIG}"] = [0, 416]
     result, _ = fetched()
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
     ranges = [r.range for r in served.requests if r.server == "cdn" and r.path.endswith(BIG)]
     assert ranges == ["", "bytes=100000-", ""]
 
@@ -80,7 +80,7 @@ def test_another_range_than_asked_for_is_not_taken(served: FakeHub) -> None:
     served.breaks[BIG] = [100_000]
     served.range_shift = 1
     result, _ = fetched()
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -88,14 +88,14 @@ def test_a_short_disorder_is_waited_out(served: FakeHub, status: int) -> None:
     commit = served.add(REPO, checkpoint_files())
     served.statuses[f"/{REPO}/{commit}/{BIG}"] = [status, status]
     result, _ = fetched()
-    assert folder_files(result.folder) == CHECKPOINT
+    assert folder_files(result) == CHECKPOINT
 
 
 def test_a_swapped_content_is_fetched_once_more(served: FakeHub) -> None:
     served.add(REPO, checkpoint_files())
     served.swapped[BIG] = [bytes(len(NOISE))]
     result, _ = fetched()
-    assert (result.folder / BIG).read_bytes() == NOISE
+    assert (result / BIG).read_bytes() == NOISE
 
 
 @pytest.mark.parametrize("more", [b"", b"more"], ids=["other bytes", "more bytes than listed"])

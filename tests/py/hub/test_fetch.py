@@ -26,8 +26,8 @@ def test_the_needed_files_come_and_no_others(
     commit = served.add(REPO, files)
     result, plan = fetched()
     wanted = needed(files, needless)
-    assert folder_files(result.folder) == wanted
-    assert result.name == "model"
+    assert folder_files(result) == wanted
+    assert result.resolve().name == "model"
     assert sorted(served.downloads()) == sorted(wanted)
     assert (plan.commit, plan.licence, plan.offline) == (commit, "apache-2.0", "")
     assert (plan.files, plan.bytes) == (len(wanted), sum(map(len, wanted.values())))
@@ -58,7 +58,7 @@ def test_what_another_tool_fetched_is_used_and_verified(served: FakeHub) -> None
     result, plan = fetched()
     assert served.downloads() == [BIG]
     assert plan.missing_bytes == len(NOISE)
-    assert folder_files(result.folder) == CHECKPOINT
+    assert folder_files(result) == CHECKPOINT
 
 
 def test_a_new_revision_fetches_only_what_changed(served: FakeHub) -> None:
@@ -69,10 +69,10 @@ def test_a_new_revision_fetches_only_what_changed(served: FakeHub) -> None:
     result, plan = fetched()
     assert served.downloads() == ["vae/config.json"]
     assert plan.commit == second
-    assert (result.folder / "vae" / "config.json").read_bytes() == b'{"part": "new"}'
+    assert (result / "vae" / "config.json").read_bytes() == b'{"part": "new"}'
     old, plan = fetched(f"hf:{REPO}@{first}")
     assert (plan.commit, plan.missing_bytes) == (first, 0)
-    assert folder_files(old.folder) == CHECKPOINT
+    assert folder_files(old) == CHECKPOINT
 
 
 def test_everything_comes_from_the_commit_that_was_listed(served: FakeHub) -> None:
@@ -81,7 +81,7 @@ def test_everything_comes_from_the_commit_that_was_listed(served: FakeHub) -> No
     served.after_listing.append((REPO, "main", moved))
     result, plan = fetched()
     assert plan.commit == listed
-    assert folder_files(result.folder) == CHECKPOINT
+    assert folder_files(result) == CHECKPOINT
     assert all(listed in r.path for r in served.requests if "/resolve/" in r.path)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 from hub.fake_hub import FOR_EVER, FakeHub, folder_files
 from hub.fetching import BIG, CHECKPOINT, REPO, fetched, hub_gone, refused
@@ -45,22 +48,30 @@ def test_what_another_tool_cached_serves_without_the_hub(
     source = f"hf:{REPO}@{next(iter(served.repos[REPO]))}"
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
         result, plan = fetched(source)
-    assert folder_files(result.folder) == CHECKPOINT
+    assert folder_files(result) == CHECKPOINT
     assert (plan.files, plan.licence) == (len(CHECKPOINT), "")
 
 
-def test_an_incomplete_cache_does_not_serve(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_snapshot(cache: Path, path: str) -> Path:
+    """The library's own place for the file `path` of the only commit in the cache."""
+    (found,) = cache.glob(f"models--*/snapshots/*/{path}")
+    return found
+
+
+def test_an_incomplete_cache_does_not_serve(
+    served: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served.add(REPO, checkpoint_files())
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
         assert ", and the cache does not hold the model; " in refused()
-    result, _ = fetched()
+    fetched()
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
-        blob = (result.folder / BIG).resolve()
+        blob = in_snapshot(cache, BIG).resolve()
         blob.write_bytes(bytes(len(NOISE)))
         assert f"{BIG} is damaged" in refused()
         blob.unlink()
         assert "1 of the model's 14 files are not in the cache" in refused()
-        (result.folder / "text_encoder/model.safetensors.index.json").unlink()
+        in_snapshot(cache, "text_encoder/model.safetensors.index.json").unlink()
         assert "text_encoder/model.safetensors.index.json is not in the cache" in refused()
 
 
@@ -76,11 +87,17 @@ def test_a_broken_off_update_leaves_the_whole_version_for_offline_use(
         assert fetched()[0] == old
 
 
-def test_a_cache_without_links_serves(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_links_serves(served: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
     served.add(REPO, checkpoint_files())
     online, _ = fetched()
-    assert not (online.folder / BIG).is_symlink()
+    assert not in_snapshot(cache, BIG).is_symlink()
+    assert not (online / BIG).is_symlink()
+    assert folder_files(online) == CHECKPOINT
     assert fetched()[1].missing_bytes == 0
     with hub_gone(monkeypatch, "HF_HUB_OFFLINE"):
         assert fetched()[0] == online
