@@ -22,6 +22,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.hub.cache import RepoCache
+from kleinbild.hub.failures import host
 from kleinbild.hub.listing import RemoteFile
 from kleinbild.hub.reference import Reference
 from kleinbild.hub.verify import Advance
@@ -60,7 +61,7 @@ class Downloader:
                 if not self._cache.accept(file):
                     raise self._changed(file, "its content has another hash, twice in a row")
         if not (self._cache.snapshot(self._commit) / file.path).is_file():
-            self._insisting(file, lambda: self._check_unchanged(file))
+            self._insisting(file, advance, lambda: self._check_unchanged(file))
             hf_hub_download(
                 self._reference.repo,
                 file.path,
@@ -76,10 +77,10 @@ class Downloader:
         part.touch()
         if part.stat().st_size > file.bytes:
             part.write_bytes(b"")
-        self._insisting(file, lambda: self._check_unchanged(file))
-        self._insisting(file, lambda: self._stream(file, part, advance))
+        self._insisting(file, advance, lambda: self._check_unchanged(file))
+        self._insisting(file, advance, lambda: self._stream(file, part, advance))
 
-    def _insisting(self, file: RemoteFile, attempt: Callable[[], None]) -> None:
+    def _insisting(self, file: RemoteFile, advance: Advance, attempt: Callable[[], None]) -> None:
         """Runs `attempt` until it ends well; gives up when it brought nothing after all the waits."""
         part = self._cache.part(file)
         failures = 0
@@ -95,6 +96,7 @@ class Downloader:
                     raise
                 if isinstance(error, _RangeRefused):
                     part.write_bytes(b"")
+            advance(0, f"{host()} fails, trying again")
             time.sleep(WAITS_SECONDS[failures])
             failures += 1
 
@@ -131,7 +133,7 @@ class Downloader:
                         raise self._changed(file, "more bytes come than it has")
                     target.write(news)
                     have += len(news)
-                    advance(len(news))
+                    advance(len(news), file.path)
         if have < file.bytes:
             raise httpx2.RemoteProtocolError("the answer ended early")
 

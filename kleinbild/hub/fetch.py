@@ -7,7 +7,6 @@ commit that it meant the last time serves, if every file of it is there.
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, ModelInfo
@@ -127,7 +126,8 @@ class _Supply:
             return
         with Progress(sum(file.bytes for _, file in unverified), "verifying the cache") as progress:
             for path, file in unverified:
-                if not self._cache.verify(path, file, partial(progress.advance, note=file.path)):
+                progress.advance(0, file.path)
+                if not self._cache.verify(path, file, progress.advance):
                     self._refuse_offline(f"{path} is damaged")
                     self._cache.remove(self._commit, file)
 
@@ -140,7 +140,7 @@ class _Supply:
         if missing_bytes:
             with Progress(missing_bytes, "fetching") as progress:
                 for file in files:
-                    self._bring(file, partial(progress.advance, note=file.path))
+                    self._bring(file, progress.advance)
         else:
             for file in files:
                 self._bring(file, ignore)

@@ -7,16 +7,21 @@ header and the content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 SHA256_DIGITS = 64
 _CHUNK_BYTES = 4 << 20
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """Is told how far a job is, as progress.Progress.advance."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """`count` more bytes are done; `note` says what is being done now, if that changed."""
 
 
-def ignore(count: int) -> None:
+def ignore(count: int, note: str = "") -> None:
     """The Advance of whoever tells nobody how far it is."""
 
 

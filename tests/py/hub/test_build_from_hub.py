@@ -24,6 +24,7 @@ def build(hub: FakeHub, cache: Path, *arguments: object) -> tuple[str, str]:
     """What build.py prints on stdout and stderr, as verbose as the library can be made; it must end well."""
     settings = {
         "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(cache.parent / "home"),
         "HF_HUB_CACHE": str(cache),
         "HF_TOKEN": TOKEN,
         "HF_DEBUG": "1",

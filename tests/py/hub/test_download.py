@@ -44,6 +44,19 @@ def test_what_is_left_of_an_outdated_download_goes(served: FakeHub, cache: Path)
     assert list(cache.rglob("*.part")) == []
 
 
+def test_a_broken_connection_is_told_while_it_is_waited_out(
+    served: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.add(REPO, checkpoint_files())
+    served.breaks[BIG] = [100_000]
+    monkeypatch.setattr("kleinbild.progress.LINE_SECONDS", 0.0)
+    fetched()
+    lines = capsys.readouterr().err.splitlines()
+    waiting = next(i for i, line in enumerate(lines) if line.endswith(" fails, trying again"))
+    assert lines[waiting - 1].endswith(f"  {BIG}")
+    assert lines[waiting + 1].endswith(f"  {BIG}")
+
+
 def test_an_interrupted_fetch_is_resumed(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     served.add(REPO, checkpoint_files())
     served.breaks[BIG] = [100_000]

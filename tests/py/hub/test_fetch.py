@@ -8,7 +8,7 @@ import pytest
 from hub.fake_hub import FakeHub, folder_files
 from hub.fetching import BIG, CHECKPOINT, REPO, fetched, refused
 from hub.repositories import BUNDLE_NEEDLESS, CHECKPOINT_NEEDLESS, NOISE, bundle_files, checkpoint_files
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 
 from kleinbild.hub import Plan, fetch
 
@@ -111,6 +111,17 @@ def test_two_builds_at_once(served: FakeHub) -> None:
 
 def test_nobody_is_told_who_builds(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     served.add(REPO, checkpoint_files())
-    monkeypatch.setenv("AGENT", "somebody")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None)
     fetched()
     assert not any("agent" in r.path for r in served.requests)
+
+
+def test_the_library_still_understands_its_cache(served: FakeHub, cache: Path) -> None:
+    served.add(REPO, checkpoint_files())
+    fetched()
+    info = scan_cache_dir(cache)
+    assert info.warnings == []
+    (repo,) = info.repos
+    assert (repo.repo_id, repo.nb_files) == (REPO, len(CHECKPOINT))
+    assert [sorted(revision.refs) for revision in repo.revisions] == [["main"]]
