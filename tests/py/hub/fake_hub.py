@@ -180,9 +180,13 @@ def _hub_routes(hub: FakeHub, app: web.Application) -> None:
             return web.Response(status=302, headers=headers | hub.lies.get(path, {}))
         return await _send(hub, request, path, data, headers | hub.lies.get(path, {}))
 
+    async def anything_else(request: web.Request) -> web.StreamResponse:
+        return _note(hub, "hub", request) or _missing("", 404)
+
     pattern = "{owner:[^/]+}/{name:[^/]+}"
     app.router.add_get(f"/api/models/{pattern}/revision/{{revision}}", info)
     app.router.add_get(f"/{pattern}/resolve/{{commit:[^/]+}}/{{path:.+}}", resolve)
+    app.router.add_route("*", "/{all:.*}", anything_else)
 
 
 def _cdn_routes(hub: FakeHub, app: web.Application) -> None:
