@@ -23,7 +23,9 @@ import { ALIGNMENT_BYTES, partLayout } from "./tensor_layout.js";
 const QUANTISED = /^(model\.layers|transformer_blocks|single_transformer_blocks)\./;
 /** Stages that are fetched when a picture needs them. */
 const DEFERRED = new Set(["embedding", "modulation"]);
-/** Parts of a tensor larger than a shard are whole tiles of so many rows, where one fits. */
+/** A prompt needs some rows of the embedding, so its shards are small. */
+const EMBEDDING_SHARD_BYTES = 1024 * 1024;
+/** Parts of a linear larger than a shard are whole tiles of so many rows, where one fits. */
 const ROW_GRAIN = 128;
 
 /**
@@ -95,7 +97,7 @@ class Packing {
     const stage = /** @type {Manifest["stages"][number]} */ (this.stages.at(-1));
     const open = stage.shards.at(-1);
     const used = open === undefined ? Infinity : /** @type {number} */ (this.shards[open]);
-    if (this.#closed || used + length > SHARD_BYTES) {
+    if (this.#closed || used + length > shardBytes(stage.name)) {
       this.#closed = false;
       stage.shards.push(this.shards.length);
       this.shards.push(0);
@@ -107,9 +109,15 @@ class Packing {
   }
 }
 
+/** @param {Tensor["stage"]} stage @returns {number} most bytes of one of its shards */
+function shardBytes(stage) {
+  return stage === "embedding" ? EMBEDDING_SHARD_BYTES : SHARD_BYTES;
+}
+
 /** @param {Omit<Tensor, "parts">} tensor @param {number} rows @returns {number} the most of its rows that fit a shard together */
 function rowsWithin(tensor, rows) {
-  const fits = (/** @type {number} */ count) => partLayout(tensor, count).bytes <= SHARD_BYTES;
+  const limit = shardBytes(tensor.stage);
+  const fits = (/** @type {number} */ count) => partLayout(tensor, count).bytes <= limit;
   if (fits(rows)) return rows;
   let least = 0;
   let tooMany = rows;
@@ -118,6 +126,6 @@ function rowsWithin(tensor, rows) {
     if (fits(middle)) least = middle;
     else tooMany = middle;
   }
-  if (least === 0) throw new RangeError(`${tensor.name}: one row is larger than a shard of ${SHARD_BYTES} bytes`);
-  return least > ROW_GRAIN ? least - (least % ROW_GRAIN) : least;
+  if (least === 0) throw new RangeError(`${tensor.name}: one row is larger than a shard of ${limit} bytes`);
+  return tensor.kind === "linear" && least > ROW_GRAIN ? least - (least % ROW_GRAIN) : least;
 }

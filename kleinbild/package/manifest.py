@@ -1,4 +1,4 @@
-"""The manifest of a packaged model, schema 1: the one description that packager, page and `check` share.
+"""The manifest of a packaged model, schema 2: the one description that packager, page and `check` share.
 
 The dataclasses are the schema; src_js/manifest.js has the same fields (a test keeps them equal). Reading is
 strict about fields and types; what the fields must be to each other is manifest_checks.py's. Nothing here
@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from kleinbild.config import ModelConfig, config_from_json
+from kleinbild.config import MAX_EXACT_INTEGER, ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST_MAX_BYTES = 32 * 1024 * 1024
 
 Record = TypeVar("Record")
@@ -26,23 +26,33 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file of the site, named by its content; `path` is relative to the site's root."""
+    """A file of the site, named by its plain bytes; `path` is relative to the site's root.
+
+    `sha256` and `bytes` are of the plain bytes. `encoding` is "" when the server's file holds just them,
+    "gzip" when it holds them as one gzip member; `transfer_bytes` is that file's size.
+    """
 
     path: str
     sha256: str
     bytes: int
+    encoding: str
+    transfer_bytes: int
 
 
 @dataclass(frozen=True)
 class Shard(FileRef):
-    """A file of tensor parts, at most shards.SHARD_BYTES."""
+    """A file of tensor parts, at most shards.SHARD_BYTES of plain bytes."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The shards that one part of the pipeline needs, in order of use."""
+    """The shards that one part of the pipeline needs, in order of use, and when the page fetches them.
+
+    `load` is "start" (before the first picture) or "needed" (when a picture needs it, otherwise later).
+    """
 
     name: str
+    load: str
     shards: tuple[int, ...]
 
 
@@ -73,7 +83,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A model as the page downloads it."""
+    """A model as the page downloads it; `table_sigmas` are the timesteps of the modulation table's rows."""
 
     schema: int
     id: str
@@ -83,6 +93,7 @@ class Manifest:
     weights: str
     config: ModelConfig
     tokenizer: FileRef
+    table_sigmas: tuple[float, ...]
     stages: tuple[Stage, ...]
     tensors: tuple[Tensor, ...]
     shards: tuple[Shard, ...]
@@ -95,6 +106,7 @@ def new_manifest(
     weights: str,
     config: ModelConfig,
     tokenizer: FileRef,
+    table_sigmas: Iterable[float],
     stages: Iterable[Stage],
     tensors: Iterable[Tensor],
     shards: Iterable[Shard],
@@ -110,6 +122,7 @@ def new_manifest(
         "weights": weights,
         "config": asdict(config),
         "tokenizer": asdict(tokenizer),
+        "table_sigmas": list(table_sigmas),
         "stages": [asdict(stage) for stage in stages],
         "tensors": [asdict(tensor) for tensor in tensors],
         "shards": [asdict(shard) for shard in shards],
@@ -130,9 +143,11 @@ def manifest_from_json(value: object, where: str = "manifest") -> Manifest:
 
     Raises KleinbildError for another schema, and for a missing, unknown or wrongly typed field, naming it.
     """
+    if isinstance(value, dict) and value.get("schema") == 1:
+        raise KleinbildError(f"{where}: packaged by an earlier build: package the model again")
     if isinstance(value, dict) and value.get("schema") != SCHEMA:
         raise KleinbildError(
-            f"{where}: schema is {value.get('schema')!r}; this version reads schema {SCHEMA}"
+            f"{where}: schema is {_shorten(value.get('schema'))}; this version reads schema {SCHEMA}"
         )
     return _read_record(Manifest, value, where)
 
@@ -158,7 +173,9 @@ def _read(kind: Any, value: object, where: str) -> object:
         if not isinstance(value, list):
             raise KleinbildError(f"{where}: expected a list, found {_shorten(value)}")
         return tuple(_read(get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if kind not in (int, str, bool):
+    if kind is float and type(value) is int and abs(value) <= MAX_EXACT_INTEGER:
+        return float(value)
+    if kind not in (int, str, bool, float):
         return _read_record(kind, value, where)
     if type(value) is not kind:
         raise KleinbildError(f"{where}: expected {kind.__name__}, found {_shorten(value)}")

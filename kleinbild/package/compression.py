@@ -1,0 +1,88 @@
+"""How files of a site are stored for the way to the page: gzip where it saves enough.
+
+4-bit codes are far from evenly distributed (3.4 to 3.9 bits each), and so are the exponents of float16, but
+nothing in them repeats: only gzip's Huffman coding gains, and igzip does that several times faster than zlib.
+The header holds no time and no name, so the same bytes give the same file on one machine. A file is named and
+checked by its plain bytes, so another gzip may have made it, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from isal import isal_zlib
+
+from kleinbild.errors import KleinbildError
+
+Buffer = bytes | bytearray | memoryview
+
+GZIP = "gzip"
+PLAIN = ""
+SUFFIX = {PLAIN: "", GZIP: ".gz"}
+LEAST_SAVING = 0.03
+_LEVEL = 1
+_GZIP_WINDOW_BITS = 31
+_CHUNK_BYTES = 1 << 20
+_IgzipError = cast("type[Exception]", isal_zlib.error)
+
+
+def compressed(data: Buffer) -> bytes | None:
+    """`data` as one gzip member, or None where that saves less than LEAST_SAVING of it."""
+    packed = isal_zlib.compress(data, _LEVEL, _GZIP_WINDOW_BITS)
+    return packed if worthwhile(len(data), len(packed)) else None
+
+
+def worthwhile(plain: int, packed: int) -> bool:
+    """Whether a file of `plain` bytes is stored as the gzip of `packed` bytes."""
+    return packed <= plain * (1 - LEAST_SAVING)
+
+
+def plain_digest(path: Path, encoding: str, limit: int) -> tuple[int, str]:
+    """(size, SHA-256) of the plain bytes of the file `path`, which is stored as `encoding` says.
+
+    Never more than `limit` bytes and a piece are unpacked. Raises KleinbildError for a file that is not
+    exactly one gzip member, or whose plain bytes are more than `limit`; OSError when it cannot be read.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    for piece in plain_pieces(path, encoding):
+        size += len(piece)
+        if size > limit:
+            raise KleinbildError(f"{path}: holds more than {limit} bytes")
+        digest.update(piece)
+    return size, digest.hexdigest()
+
+
+def plain_bytes(path: Path, encoding: str, limit: int) -> bytes:
+    """The plain bytes of the file `path`; raises as plain_digest does."""
+    result = bytearray()
+    for piece in plain_pieces(path, encoding):
+        result += piece
+        if len(result) > limit:
+            raise KleinbildError(f"{path}: holds more than {limit} bytes")
+    return bytes(result)
+
+
+def plain_pieces(path: Path, encoding: str) -> Iterator[bytes]:
+    """The plain bytes of the file `path` in pieces of at most 1 MiB, however much a byte unpacks to."""
+    with path.open("rb") as file:
+        if encoding == PLAIN:
+            while piece := file.read(_CHUNK_BYTES):
+                yield piece
+            return
+        unpacker = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
+        while not unpacker.eof:
+            packed = unpacker.unconsumed_tail or file.read(_CHUNK_BYTES)
+            try:
+                piece = unpacker.decompress(packed, _CHUNK_BYTES)
+            except _IgzipError as error:
+                raise KleinbildError(f"{path}: is no gzip ({error})") from None
+            if piece:
+                yield piece
+            elif not packed and not unpacker.eof:
+                raise KleinbildError(f"{path}: ends before its gzip does")
+        if unpacker.unused_data or file.read(1):
+            raise KleinbildError(f"{path}: holds more than one gzip member")
