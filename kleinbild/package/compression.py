@@ -3,12 +3,11 @@
 4-bit codes are far from evenly distributed (3.4 to 3.9 bits each), and so are the exponents of float16, but
 nothing in them repeats: only gzip's Huffman coding gains, and igzip does that several times faster than zlib.
 The header holds no time and no name, so the same bytes give the same file on one machine. A file is named and
-checked by its plain bytes, so another gzip may have made it, too.
+checked by its plain bytes, whichever gzip made it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -40,33 +39,23 @@ def worthwhile(plain: int, packed: int) -> bool:
     return packed <= plain * (1 - LEAST_SAVING)
 
 
-def plain_digest(path: Path, encoding: str, limit: int) -> tuple[int, str]:
-    """(size, SHA-256) of the plain bytes of the file `path`, which is stored as `encoding` says.
+def plain_bytes(path: Path, encoding: str, limit: int) -> bytes:
+    """The plain bytes of the file `path`, which is stored as `encoding` says.
 
     Never more than `limit` bytes and a piece are unpacked. Raises KleinbildError for a file that is not
     exactly one gzip member, or whose plain bytes are more than `limit`; OSError when it cannot be read.
     """
-    digest = hashlib.sha256()
-    size = 0
-    for piece in plain_pieces(path, encoding):
-        size += len(piece)
-        if size > limit:
+    pieces = []
+    left = limit
+    for piece in _plain_pieces(path, encoding):
+        left -= len(piece)
+        if left < 0:
             raise KleinbildError(f"{path}: holds more than {limit} bytes")
-        digest.update(piece)
-    return size, digest.hexdigest()
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
-def plain_bytes(path: Path, encoding: str, limit: int) -> bytes:
-    """The plain bytes of the file `path`; raises as plain_digest does."""
-    result = bytearray()
-    for piece in plain_pieces(path, encoding):
-        result += piece
-        if len(result) > limit:
-            raise KleinbildError(f"{path}: holds more than {limit} bytes")
-    return bytes(result)
-
-
-def plain_pieces(path: Path, encoding: str) -> Iterator[bytes]:
+def _plain_pieces(path: Path, encoding: str) -> Iterator[bytes]:
     """The plain bytes of the file `path` in pieces of at most 1 MiB, however much a byte unpacks to."""
     with path.open("rb") as file:
         if encoding == PLAIN:

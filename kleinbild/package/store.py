@@ -1,7 +1,8 @@
 """The folder `w/` of a site: files named by the SHA-256 of their plain bytes, compressed where it pays.
 
-A file that an earlier site already holds is linked, not written again, whoever compressed it. Several threads
-may store files at once. What the bytes mean is others' business.
+A file that an earlier site already holds, byte for byte, is linked instead of written, so that what a site
+holds never depends on what was there before. Several threads may store files at once. What the bytes mean is
+others' business.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from dataclasses import replace
 from pathlib import Path
 
-from kleinbild.errors import KleinbildError
-from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, Buffer, compressed, plain_digest, worthwhile
+from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, Buffer, compressed
 from kleinbild.package.manifest import FileRef
 
 
@@ -29,48 +28,27 @@ class FileStore:
 
     def put(self, data: Buffer, suffix: str) -> FileRef:
         """Stores `data` and returns its path (relative to the site), digest, sizes and how it is stored."""
-        plain = FileRef("", hashlib.sha256(data).hexdigest(), len(data), PLAIN, len(data))
-        found = self._found(plain, suffix, GZIP)
-        if found:
-            return found
+        digest = hashlib.sha256(data).hexdigest()
         packed = compressed(data)
-        if packed is not None:
-            return self._write(plain, suffix, GZIP, packed)
-        return self._found(plain, suffix, PLAIN) or self._write(plain, suffix, PLAIN, data)
+        encoding, content = (PLAIN, data) if packed is None else (GZIP, packed)
+        target = self._folder / f"{digest}.{suffix}{SUFFIX[encoding]}"
+        if not target.exists() and not self._link(target, content):
+            part = target.with_name(f"{target.name}.{next(self._numbers)}.part")
+            part.write_bytes(content)
+            part.rename(target)
+        return FileRef(f"w/{target.name}", digest, len(data), encoding, len(content))
 
-    def _found(self, plain: FileRef, suffix: str, encoding: str) -> FileRef | None:
-        """The file if it is there already, or can be taken over whole from the earlier site."""
-        file = _stored_as(plain, suffix, encoding)
-        path = self._folder / Path(file.path).name
-        if not path.exists():
-            if self._previous is None:
-                return None
-            old = self._previous / path.name
-            try:
-                if old.is_symlink() or not _whole(old, plain, encoding):
-                    return None
-                os.link(old, path)
-            except FileExistsError:
-                pass  # another thread stores the same bytes
-            except (OSError, KleinbildError):
-                return None
-        return replace(file, transfer_bytes=path.stat().st_size)
-
-    def _write(self, plain: FileRef, suffix: str, encoding: str, content: Buffer) -> FileRef:
-        file = _stored_as(plain, suffix, encoding)
-        target = self._folder / Path(file.path).name
-        part = target.with_name(f"{target.name}.{next(self._numbers)}.part")
-        part.write_bytes(content)
-        part.rename(target)
-        return replace(file, transfer_bytes=len(content))
-
-
-def _stored_as(plain: FileRef, suffix: str, encoding: str) -> FileRef:
-    return replace(plain, path=f"w/{plain.sha256}.{suffix}{SUFFIX[encoding]}", encoding=encoding)
-
-
-def _whole(path: Path, plain: FileRef, encoding: str) -> bool:
-    """Whether the file `path` holds those plain bytes, and in a size that it would be stored in."""
-    if encoding == GZIP and not worthwhile(plain.bytes, path.stat().st_size):
-        return False
-    return plain_digest(path, encoding, plain.bytes) == (plain.bytes, plain.sha256)
+    def _link(self, target: Path, content: Buffer) -> bool:
+        """Takes the file over from the earlier site when it is there and whole."""
+        if self._previous is None:
+            return False
+        old = self._previous / target.name
+        try:
+            if old.is_symlink() or old.stat().st_size != len(content) or old.read_bytes() != content:
+                return False
+            os.link(old, target)
+        except FileExistsError:
+            return True  # another thread stored the same bytes
+        except OSError:
+            return False
+        return True

@@ -41,16 +41,6 @@ def test_files_of_an_earlier_site_are_linked(tmp_path: Path, data: bytes) -> Non
     assert (new / file.path).samefile(old / file.path)
 
 
-def test_a_file_that_another_gzip_made_is_linked(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    file = FileStore(old).put(PACKABLE, "bin")
-    other = gzip.compress(PACKABLE, 9, mtime=77)
-    (old / file.path).write_bytes(other)
-    again = FileStore(new, old).put(PACKABLE, "bin")
-    assert again.transfer_bytes == len(other)
-    assert (new / again.path).samefile(old / file.path)
-
-
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -58,15 +48,11 @@ def test_a_file_that_another_gzip_made_is_linked(tmp_path: Path) -> None:
         b"no gzip",
         gzip.compress(PACKABLE)[:-1],
         gzip.compress(PACKABLE[:-1] + b"x"),
-        gzip.compress(PACKABLE + b"x"),
-        gzip.compress(PACKABLE) + b"x",
-        gzip.compress(PACKABLE) + gzip.compress(b""),
-        gzip.compress(PACKABLE, 0),
-        gzip.compress(bytes(1 << 28)),
+        gzip.compress(PACKABLE, 9, mtime=77),
     ],
-    ids=["empty", "other", "cut", "changed", "longer", "tail", "two", "not smaller", "bomb"],
+    ids=["empty", "other", "cut", "changed", "made by another gzip"],
 )
-def test_damaged_files_of_an_earlier_site_are_not_linked(tmp_path: Path, damaged: bytes) -> None:
+def test_other_files_of_an_earlier_site_are_not_linked(tmp_path: Path, damaged: bytes) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     file = FileStore(old).put(PACKABLE, "bin")
     (old / file.path).write_bytes(damaged)
