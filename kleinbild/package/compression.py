@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from kleinbild.errors import KleinbildError
 
@@ -23,14 +23,26 @@ PLAIN = ""
 SUFFIX = {PLAIN: "", GZIP: ".gz"}
 LEAST_SAVING = 0.03
 _LEVEL = 1
+# Text repeats itself, weights do not: looking no further back is faster, and not a byte larger.
+TEXT_HISTORY_BITS = 15
+WEIGHTS_HISTORY_BITS = 9
 _GZIP_WINDOW_BITS = 31
 _CHUNK_BYTES = 1 << 20
 _IgzipError = cast("type[Exception]", isal_zlib.error)
 
 
-def compressed(data: Buffer) -> bytes | None:
-    """`data` as one gzip member, or None where that saves less than LEAST_SAVING of it."""
-    packed = isal_zlib.compress(data, _LEVEL, _GZIP_WINDOW_BITS)
+def compressed(data: Buffer, history_bits: int = TEXT_HISTORY_BITS) -> bytes | None:
+    """`data` as one gzip member, or None where that saves less than LEAST_SAVING of it.
+
+    `history_bits`: repetitions are looked for in so many bits of bytes.
+    """
+    packed = igzip_lib.compress(
+        data,
+        _LEVEL,
+        igzip_lib.COMP_GZIP,
+        mem_level=igzip_lib.MEM_LEVEL_EXTRA_LARGE,
+        hist_bits=history_bits,
+    )
     return packed if worthwhile(len(data), len(packed)) else None
 
 

@@ -22,6 +22,8 @@ SECTION_BYTES = 256
 ROW_ELEMENTS = 8
 # Codes are rearranged in pieces of this size, so that what one step writes the next still finds in cache.
 PIECE_BYTES = 768 * 1024
+# Rows that are transposed at a time: a cache line of each column is then written at once.
+TRANSPOSED_ROWS = 32
 FLOAT_TYPES: dict[str, np.dtype[np.floating]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
 
 
@@ -95,9 +97,13 @@ def encode_part(kind: str, weight: Weight, row_start: int, row_count: int, out: 
     if kind == "conv":
         values = values.transpose(0, 2, 3, 1)
     values = values.reshape(row_count, -1)
-    if kind == "linear":
-        values = values.T
-    target.reshape(len(values), -1)[:, : values.shape[1]] = values
+    if kind != "linear":
+        target.reshape(row_count, -1)[:, : values.shape[1]] = values
+        return
+    columns = target.reshape(values.shape[1], -1)
+    for first in range(0, row_count, TRANSPOSED_ROWS):
+        piece = values[first : first + TRANSPOSED_ROWS]
+        columns[:, first : first + len(piece)] = piece.T
 
 
 def _encode_q4(weight: Q4, rows: slice, out: ByteArray) -> None:

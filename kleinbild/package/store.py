@@ -12,7 +12,15 @@ import itertools
 import os
 from pathlib import Path
 
-from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, Buffer, compressed
+from kleinbild.package.compression import (
+    GZIP,
+    PLAIN,
+    SUFFIX,
+    TEXT_HISTORY_BITS,
+    WEIGHTS_HISTORY_BITS,
+    Buffer,
+    compressed,
+)
 from kleinbild.package.manifest import FileRef
 
 
@@ -29,7 +37,7 @@ class FileStore:
     def put(self, data: Buffer, suffix: str) -> FileRef:
         """Stores `data` and returns its path (relative to the site), digest, sizes and how it is stored."""
         digest = hashlib.sha256(data).hexdigest()
-        packed = compressed(data)
+        packed = compressed(data, WEIGHTS_HISTORY_BITS if suffix == "bin" else TEXT_HISTORY_BITS)
         encoding, content = (PLAIN, data) if packed is None else (GZIP, packed)
         target = self._folder / f"{digest}.{suffix}{SUFFIX[encoding]}"
         if not target.exists() and not self._link(target, content):

@@ -28,7 +28,7 @@ from packing_source import DISTRIBUTIONS, PackingSource  # noqa: E402
 
 from kleinbild.canonical import expected_tensors  # noqa: E402
 from kleinbild.config import ModelConfig, config_from_json  # noqa: E402
-from kleinbild.package.compression import compressed  # noqa: E402
+from kleinbild.package.compression import WEIGHTS_HISTORY_BITS, compressed  # noqa: E402
 from kleinbild.package.files import write_bytes  # noqa: E402
 from kleinbild.package.layout import Storage, encode_part  # noqa: E402
 from kleinbild.package.model import package_model  # noqa: E402
@@ -119,7 +119,7 @@ def measure_parts(source: PackingSource, copy: Path) -> dict[str, float]:
     jobs: dict[str, Callable[[], object]] = {
         "lay out": lambda: encode_part("linear", weight, 0, rows, out),
         "sha256": lambda: hashlib.sha256(out.data).digest(),
-        "gzip": lambda: compressed(out.data),
+        "gzip": lambda: compressed(out.data, WEIGHTS_HISTORY_BITS),
         "plain copy": lambda: copy.write_bytes(out.data),
     }
     return {name: len(out) / _seconds(job) / MEGA for name, job in jobs.items()}

@@ -13,20 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kleinbild.errors import KleinbildError
-from kleinbild.package.compression import GZIP, PLAIN, compressed, plain_bytes, worthwhile
+from kleinbild.package.compression import (
+    GZIP,
+    PLAIN,
+    WEIGHTS_HISTORY_BITS,
+    compressed,
+    plain_bytes,
+    worthwhile,
+)
 from kleinbild.package.layout import Storage, encode_part
 from kleinbild.quantise import quantise
 
 
-@given(st.binary(max_size=2000), st.integers(1, 200))
+@given(st.binary(max_size=2000), st.integers(1, 200), st.sampled_from([9, 15]))
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_whatever_is_compressed_unpacks_to_itself(data: bytes, times: int) -> None:
+def test_whatever_is_compressed_unpacks_to_itself(data: bytes, times: int, history_bits: int) -> None:
     data *= times
-    packed = compressed(data)
+    packed = compressed(data, history_bits)
     if packed is not None:
         assert gzip.decompress(packed) == data
         assert len(packed) <= 0.97 * len(data)
-        assert compressed(bytearray(data)) == packed
+        assert compressed(bytearray(data), history_bits) == packed
 
 
 def test_the_header_tells_no_time_and_no_name() -> None:
@@ -51,7 +58,7 @@ def test_codes_take_about_their_entropy() -> None:
     counts = np.bincount(np.frombuffer(codes, np.uint8), minlength=256)
     shares = counts[counts > 0] / counts.sum()
     entropy = -(shares * np.log2(shares)).sum() / 8
-    packed = compressed(codes)
+    packed = compressed(codes, WEIGHTS_HISTORY_BITS)
     assert packed is not None
     assert entropy <= len(packed) / len(codes) < entropy + 0.01
 
