@@ -9,6 +9,7 @@ layout.py's.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +28,8 @@ from kleinbild.weights import Weight
 SHARD_BYTES = 64 * 1024 * 1024
 ROW_GRAIN = 128
 SPLITTABLE = ("linear", "embedding")
-THREADS = 2
+# More would gain little: one thread reads the tensors for them.
+THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

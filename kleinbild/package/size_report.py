@@ -73,8 +73,9 @@ class SizeReport:
             f"  page {size_text(self.shell_bytes)}, manifest {size_text(self.manifest_bytes)}, "
             f"tokenizer {size_text(self.tokenizer_bytes)}",
             f"bytes to first picture: {first:,} ({size_text(first)}): page, manifest, tokenizer, stages of "
-            f'load "start", and as an estimate {self.embedding_shards} embedding shards of '
-            f"{size_text(self.embedding_bytes)}: those of template and pad token and {PROMPT_SHARDS} more",
+            f'load "start", and, as an estimate, {size_text(self.embedding_bytes)} of the embedding: the '
+            f"shards of template and pad token and up to {PROMPT_SHARDS} more, "
+            f"{self.embedding_shards} together",
             f"bytes in all: {self.all_bytes:,} ({size_text(self.all_bytes)})",
         ]
 

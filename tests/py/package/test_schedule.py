@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,27 @@ def test_the_table_holds_every_step_of_every_preset_once() -> None:
     assert list(found) == sorted(set(found), reverse=True)
     steps = {sigma for side in PRESET_SIDES for sigma in sigmas((side // 16) ** 2, 4).tolist()}
     assert set(found) == steps - {0.0}
+
+
+def test_the_page_finds_its_sigmas_in_the_manifest() -> None:
+    """The page compares what its own scheduler computes with what the manifest says as JSON."""
+    config = klein_4b(default_width=1024, default_height=512, default_steps=4)
+    script = """
+        import { sigmas } from "./src_js/pipeline/scheduler.js";
+        const table = new Set(JSON.parse(process.argv[1]));
+        const sizes = [[1024, 512], [256, 256], [512, 512], [768, 768], [1024, 1024]];
+        const tokens = sizes.map(([width, height]) => (width / 16) * (height / 16));
+        const steps = tokens.flatMap((count) => [...sigmas(count, 4)].slice(0, -1));
+        console.log(JSON.stringify([steps.length, steps.filter((sigma) => !table.has(sigma))]));
+    """
+    run = subprocess.run(
+        ["node", "--input-type=module", "-e", script, json.dumps(table_sigmas(config))],
+        check=True,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(run.stdout) == [20, []]
 
 
 def test_the_default_size_has_rows_of_its_own() -> None:

@@ -204,7 +204,7 @@ def test_broken_values_name_the_first_tensor(tmp_path: Path) -> None:
 def test_memory_stays_at_a_few_shards(tmp_path: Path) -> None:
     """No more shards are in the making than threads and one more, however many tensors come."""
     store = CountingStore(tmp_path)
-    with ShardWriter(store, 1 << 12) as writer:
+    with ShardWriter(store, 1 << 12, threads=2) as writer:
         writer.begin_stage("transformer")
         for i in range(20):
             writer.add(f"t{i}", "linear", linear(64, 16, i))
