@@ -15,16 +15,32 @@ from typing import Literal
 
 from kleinbild.config import ModelConfig, TextEncoderConfig, TransformerConfig, VaeDecoderConfig
 
-Kind = Literal["linear", "vector", "conv", "embedding"]
+Kind = Literal["linear", "vector", "conv", "embedding", "table"]
 StageName = Literal["text_encoder", "transformer", "vae_decoder"]
 
 STAGES: tuple[StageName, ...] = ("text_encoder", "transformer", "vae_decoder")
 EMBEDDING = "model.embed_tokens.weight"
+TIMESTEP_EMBEDDER = (
+    "time_guidance_embed.timestep_embedder.linear_1.weight",
+    "time_guidance_embed.timestep_embedder.linear_2.weight",
+)
+# The modulation linears and how many hidden-size vectors each gives, in the order of the table's columns.
+MODULATION = {
+    "double_stream_modulation_img.linear.weight": 6,
+    "double_stream_modulation_txt.linear.weight": 6,
+    "single_stream_modulation.linear.weight": 3,
+    "norm_out.linear.weight": 2,
+}
+# The linears whose results depend on the timestep alone.
+TIMESTEP_LINEARS = (*TIMESTEP_EMBEDDER, *MODULATION)
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What one canonical tensor must be: its kind says how it is used and laid out."""
+    """What one canonical tensor must be: its kind says how it is used and laid out.
+
+    A "table" is no weight of the model but computed from them by the packager, and never canonical.
+    """
 
     kind: Kind
     shape: tuple[int, ...]
@@ -40,6 +56,11 @@ def expected_tensors(config: ModelConfig) -> dict[str, dict[str, TensorSpec]]:
         "transformer": dict(_transformer(config.transformer)),
         "vae_decoder": dict(_vae_decoder(config.vae_decoder)),
     }
+
+
+def modulation_columns(config: TransformerConfig) -> int:
+    """Values that modulate one step: all hidden-size vectors of MODULATION."""
+    return sum(MODULATION.values()) * config.hidden_size
 
 
 def _linear(name: str, rows: int, columns: int) -> tuple[str, TensorSpec]:
@@ -81,12 +102,10 @@ def _text_encoder(c: TextEncoderConfig) -> Named:
 
 def _transformer(c: TransformerConfig) -> Named:
     d, mlp, head = c.hidden_size, c.mlp_hidden_size, c.attention_head_dim
-    yield _linear("time_guidance_embed.timestep_embedder.linear_1", d, c.timestep_channels)
-    yield _linear("time_guidance_embed.timestep_embedder.linear_2", d, d)
-    yield _linear("double_stream_modulation_img.linear", 6 * d, d)
-    yield _linear("double_stream_modulation_txt.linear", 6 * d, d)
-    yield _linear("single_stream_modulation.linear", 3 * d, d)
-    yield _linear("norm_out.linear", 2 * d, d)
+    for name, columns in zip(TIMESTEP_EMBEDDER, (c.timestep_channels, d), strict=True):
+        yield name, TensorSpec("linear", (d, columns))
+    for name, vectors in MODULATION.items():
+        yield name, TensorSpec("linear", (vectors * d, d))
     yield _linear("context_embedder", d, c.joint_attention_dim)
     yield _linear("x_embedder", d, c.in_channels)
     for i in range(c.num_layers):

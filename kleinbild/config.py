@@ -11,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from kleinbild.errors import KleinbildError
 
+MAX_EXACT_INTEGER = 1 << 53
+
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
@@ -117,8 +119,8 @@ def _read(kind: Any, value: object, where: str) -> object:
         if not isinstance(value, list):
             raise KleinbildError(f"{where}: expected a list, found {value!r}")
         return tuple(_read(get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if kind is float and type(value) in (int, float):
-        return float(value)  # type: ignore[arg-type]
+    if kind is float and (type(value) is float or (type(value) is int and abs(value) <= MAX_EXACT_INTEGER)):
+        return float(value)
     if kind in (int, str):
         if type(value) is not kind:
             raise KleinbildError(f"{where}: expected {kind.__name__}, found {value!r}")

@@ -3,27 +3,27 @@
 A part holds some rows of one tensor, little endian. Vectors are f32. A linear [N, K] is stored with k
 outermost, so that a kernel's loads run along its columns n, padded to ROW_ELEMENTS columns: dense, a row of
 columns for each k; q4, three sections, each starting on SECTION_BYTES: codes, one word for two k and four
-columns (`_code_words`); scales (f16) and zero points (nibbles), a row of columns for each block of k. A
-convolution is stored by rows, the taps outermost in k, a row padded to ROW_ELEMENTS. The embedding is not
-padded: its rows are read one by one from the store and never reach the GPU.
+columns (`_write_code_words`); scales (f16) and zero points (nibbles), a row of columns for each block of k. A
+convolution is stored by rows, the taps outermost in k, a row padded to ROW_ELEMENTS. The embedding and tables
+are not padded: their rows are read one by one from the store and are never weights of a kernel.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from kleinbild.errors import KleinbildError
 from kleinbild.weights import Q4, SYMMETRIC_ZERO_POINT, ByteArray, FloatArray, Weight
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 SECTION_BYTES = 256
 ROW_ELEMENTS = 8
+# Codes are rearranged in pieces of this size, so that what one step writes the next still finds in cache.
+PIECE_BYTES = 768 * 1024
+# Rows that are transposed at a time: a cache line of each column is then written at once.
+TRANSPOSED_ROWS = 32
 FLOAT_TYPES: dict[str, np.dtype[np.floating]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
 
 
@@ -44,7 +44,7 @@ class Storage:
 
     @staticmethod
     def of(kind: str, weight: Weight) -> Storage:
-        """How a weight is stored: vectors as f32, anything else in the type that it has.
+        """How a weight is stored: vectors and tables as f32, anything else in the type that it has.
 
         Raises KleinbildError (to follow the tensor's name) for a type that its kind cannot be stored in.
         """
@@ -52,7 +52,7 @@ class Storage:
             if kind != "linear":
                 raise KleinbildError(f"is a {kind} in 4 bits; only linear weights may be quantised")
             return Storage(kind, weight.shape, "q4", weight.block_size, weight.zero_points is not None)
-        if kind == "vector":
+        if kind in ("vector", "table"):
             return Storage(kind, weight.shape, "f32", 0, False)
         for name, dtype in FLOAT_TYPES.items():
             if weight.array.dtype == dtype:
@@ -82,56 +82,72 @@ class Storage:
         return [*sections, blocks * stride // 2] if self.zero_points else sections
 
 
-def encode_part(kind: str, weight: Weight, row_start: int, row_count: int) -> bytes:
-    """The bytes of rows [row_start, row_start + row_count) of `weight`.
+def encode_part(kind: str, weight: Weight, row_start: int, row_count: int, out: ByteArray) -> None:
+    """Writes rows [row_start, row_start + row_count) of `weight` to `out`.
 
-    Raises KleinbildError (to follow the tensor's name) for NaN, infinities, and scales too large for float16.
+    `out`: zeros, as many as Storage.part_bytes says. Raises KleinbildError (to follow the tensor's name) for
+    NaN, infinities, and scales too large for float16.
     """
     rows = slice(row_start, row_start + row_count)
     if isinstance(weight, Q4):
-        return _encode_q4(weight, rows)
-    dtype = FLOAT_TYPES[Storage.of(kind, weight).format]
+        _encode_q4(weight, rows, out)
+        return
+    target = out.view(FLOAT_TYPES[Storage.of(kind, weight).format])
     values = _finite(weight.array[rows])
-    if kind in ("vector", "embedding"):
-        return bytes(values.astype(dtype).data)
     if kind == "conv":
         values = values.transpose(0, 2, 3, 1)
-    values = values.reshape(row_count, -1).astype(dtype, copy=False)
-    return _pad_columns(values.T if kind == "linear" else values).tobytes()
+    values = values.reshape(row_count, -1)
+    if kind != "linear":
+        target.reshape(row_count, -1)[:, : values.shape[1]] = values
+        return
+    columns = target.reshape(values.shape[1], -1)
+    for first in range(0, row_count, TRANSPOSED_ROWS):
+        piece = values[first : first + TRANSPOSED_ROWS]
+        columns[:, first : first + len(piece)] = piece.T
 
 
-def _encode_q4(weight: Q4, rows: slice) -> bytes:
+def _encode_q4(weight: Q4, rows: slice, out: ByteArray) -> None:
     codes, scales = weight.codes[rows], _finite(weight.scales[rows])
     with np.errstate(over="ignore"):
         half = _finite(scales.astype("<f2"))
     zeros = None if weight.zero_points is None else weight.zero_points[rows]
     codes = _neutral_padding(codes, zeros, weight.shape[1] % weight.block_size)
-    sections = [_code_words(codes.reshape(len(codes), -1)), _pad_columns(half.T).tobytes()]
+    count, blocks = half.shape
+    stride = round_up(count, ROW_ELEMENTS)
+    end = codes[0].size * stride
+    _write_code_words(codes.reshape(count, -1), out[:end])
+    start = round_up(end, SECTION_BYTES)
+    end = start + blocks * stride * 2
+    out[start:end].view("<f2").reshape(blocks, stride)[:, :count] = half.T
     if zeros is not None:
-        nibbles = np.stack([zeros & 15, zeros >> 4], axis=-1).reshape(len(zeros), -1)[:, : half.shape[1]]
-        padded = _pad_columns(nibbles.T)
-        sections.append((padded[:, 0::2] | padded[:, 1::2] << 4).tobytes())
-    head = b"".join(s + bytes(round_up(len(s), SECTION_BYTES) - len(s)) for s in sections[:-1])
-    return head + sections[-1]
+        nibbles = np.zeros((blocks, stride), np.uint8)
+        nibbles[0::2, :count] = (zeros & 15).T
+        nibbles[1::2, :count] = (zeros >> 4).T[: blocks // 2]
+        out[round_up(end, SECTION_BYTES) :] = (nibbles[:, 0::2] | nibbles[:, 1::2] << 4).reshape(-1)
 
 
-def _code_words(codes: ByteArray) -> bytes:
-    """Codes [n, k / 2] bytes, low nibble = even k, as words [k / 8, n / 4, 4].
+def _write_code_words(codes: ByteArray, out: ByteArray) -> None:
+    """Writes codes [n, k / 2] bytes, low nibble = even k, to `out` as words [k / 8, n / 4, 4].
 
     Word i of an octet of k and a quad of columns holds k = 2i in bits 0..15 and k = 2i + 1 in bits
     16..31, four bits a column: one shift and one mask give a kernel the two k of a column as the last
     bits of two halves.
     """
-    count = round_up(len(codes), ROW_ELEMENTS)
-    padded = np.zeros((count, codes.shape[1]), np.uint8)
-    padded[: len(codes)] = codes
-    quads = padded.reshape(count // 4, 4, -1).transpose(1, 2, 0)  # [column of the quad, k / 2, n / 4]
-    words = np.empty((*quads.shape[1:], 4), np.uint8)  # [k / 2, n / 4, byte]
-    for byte, (first, second) in enumerate([(quads[0], quads[1]), (quads[2], quads[3])]):
-        words[..., byte] = (first & 15) | (second & 15) << 4
-        words[..., byte + 2] = first >> 4 | (second & 240)
-    octets = words.reshape(-1, 4, count // 4, 4).transpose(0, 2, 1, 3)
-    return octets.tobytes()
+    count, pairs = codes.shape
+    quads = round_up(count, ROW_ELEMENTS) // 4
+    words = out.view("<u4").reshape(pairs // 4, quads, 4)
+    step = max(1, PIECE_BYTES // (4 * pairs))
+    for first in range(0, -(-count // 4), step):
+        piece = codes[4 * first : 4 * (first + step)]
+        if len(piece) % 4:
+            piece = np.concatenate([piece, np.zeros((-len(piece) % 4, pairs), np.uint8)])
+        columns = piece.reshape(-1, 4, pairs)
+        bytes_of_word = np.empty((len(columns), pairs, 4), np.uint8)
+        for byte, (one, two) in enumerate([(columns[:, 0], columns[:, 1]), (columns[:, 2], columns[:, 3])]):
+            bytes_of_word[..., byte] = (one & 15) | two << 4
+            bytes_of_word[..., byte + 2] = one >> 4 | (two & 240)
+        octets = bytes_of_word.view("<u4").reshape(len(columns), pairs // 4, 4)
+        words[:, first : first + len(columns)] = octets.transpose(1, 0, 2)
 
 
 def _neutral_padding(codes: ByteArray, zeros: ByteArray | None, used: int) -> ByteArray:
@@ -150,13 +166,6 @@ def _neutral_padding(codes: ByteArray, zeros: ByteArray | None, used: int) -> By
         codes[:, -1, used // 2] = (codes[:, -1, used // 2] & 15) | (zero << 4)
     codes[:, -1, (used + 1) // 2 :] = (zero | (zero << 4))[:, None]
     return codes
-
-
-def _pad_columns(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """`values` with zero columns added up to a multiple of ROW_ELEMENTS."""
-    padded = np.zeros((len(values), round_up(values.shape[1], ROW_ELEMENTS)), values.dtype)
-    padded[:, : values.shape[1]] = values
-    return padded
 
 
 def _finite(array: FloatArray) -> FloatArray:

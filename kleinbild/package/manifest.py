@@ -1,4 +1,4 @@
-"""The manifest of a packaged model, schema 1: the one description that packager, page and `check` share.
+"""The manifest of a packaged model, schema 2: the one description that packager, page and `check` share.
 
 The dataclasses are the schema; src_js/manifest.js has the same fields (a test keeps them equal). Reading is
 strict about fields and types; what the fields must be to each other is manifest_checks.py's. Nothing here
@@ -13,12 +13,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from kleinbild.config import ModelConfig, config_from_json
+from kleinbild.config import MAX_EXACT_INTEGER, ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST_MAX_BYTES = 32 * 1024 * 1024
 
 Record = TypeVar("Record")
@@ -26,23 +27,33 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file of the site, named by its content; `path` is relative to the site's root."""
+    """A file of the site, named by its plain bytes; `path` is relative to the site's root.
+
+    `sha256` and `bytes` are of the plain bytes. `encoding` is "" when the server's file holds just them,
+    "gzip" when it holds them as one gzip member; `transfer_bytes` is that file's size.
+    """
 
     path: str
     sha256: str
     bytes: int
+    encoding: str
+    transfer_bytes: int
 
 
 @dataclass(frozen=True)
 class Shard(FileRef):
-    """A file of tensor parts, at most shards.SHARD_BYTES."""
+    """A file of tensor parts, at most shards.SHARD_BYTES of plain bytes."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The shards that one part of the pipeline needs, in order of use."""
+    """The shards that one part of the pipeline needs, in order of use, and when the page fetches them.
+
+    `load` is "start" (before the first picture) or "needed" (when a picture needs it, otherwise later).
+    """
 
     name: str
+    load: str
     shards: tuple[int, ...]
 
 
@@ -73,7 +84,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A model as the page downloads it."""
+    """A model as the page downloads it; `table_sigmas` are the timesteps of the modulation table's rows."""
 
     schema: int
     id: str
@@ -83,6 +94,7 @@ class Manifest:
     weights: str
     config: ModelConfig
     tokenizer: FileRef
+    table_sigmas: tuple[float, ...]
     stages: tuple[Stage, ...]
     tensors: tuple[Tensor, ...]
     shards: tuple[Shard, ...]
@@ -95,6 +107,7 @@ def new_manifest(
     weights: str,
     config: ModelConfig,
     tokenizer: FileRef,
+    table_sigmas: Iterable[float],
     stages: Iterable[Stage],
     tensors: Iterable[Tensor],
     shards: Iterable[Shard],
@@ -110,6 +123,7 @@ def new_manifest(
         "weights": weights,
         "config": asdict(config),
         "tokenizer": asdict(tokenizer),
+        "table_sigmas": list(table_sigmas),
         "stages": [asdict(stage) for stage in stages],
         "tensors": [asdict(tensor) for tensor in tensors],
         "shards": [asdict(shard) for shard in shards],
@@ -130,9 +144,11 @@ def manifest_from_json(value: object, where: str = "manifest") -> Manifest:
 
     Raises KleinbildError for another schema, and for a missing, unknown or wrongly typed field, naming it.
     """
+    if isinstance(value, dict) and value.get("schema") == 1:
+        raise KleinbildError(f"{where}: packaged by an earlier build: package the model again")
     if isinstance(value, dict) and value.get("schema") != SCHEMA:
         raise KleinbildError(
-            f"{where}: schema is {value.get('schema')!r}; this version reads schema {SCHEMA}"
+            f"{where}: schema is {_shorten(value.get('schema'))}; this version reads schema {SCHEMA}"
         )
     return _read_record(Manifest, value, where)
 
@@ -140,8 +156,8 @@ def manifest_from_json(value: object, where: str = "manifest") -> Manifest:
 def _read_record(kind: type[Record], value: object, where: str) -> Record:
     if not isinstance(value, dict):
         raise KleinbildError(f"{where}: expected an object, found {_shorten(value)}")
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    hints = _type_hints(kind)  # type: ignore[arg-type]
+    names = list(hints)
     for name in names:
         if name not in value:
             raise KleinbildError(f"{where}: field {name!r} is missing")
@@ -151,6 +167,13 @@ def _read_record(kind: type[Record], value: object, where: str) -> Record:
     return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in names})
 
 
+@cache
+def _type_hints(kind: type[Any]) -> dict[str, Any]:
+    """The fields of a record in order, with their types; asked for thousands of times."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def _read(kind: Any, value: object, where: str) -> object:
     if kind is ModelConfig:
         return config_from_json(value, where)
@@ -158,7 +181,9 @@ def _read(kind: Any, value: object, where: str) -> object:
         if not isinstance(value, list):
             raise KleinbildError(f"{where}: expected a list, found {_shorten(value)}")
         return tuple(_read(get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if kind not in (int, str, bool):
+    if kind is float and type(value) is int and abs(value) <= MAX_EXACT_INTEGER:
+        return float(value)
+    if kind not in (int, str, bool, float):
         return _read_record(kind, value, where)
     if type(value) is not kind:
         raise KleinbildError(f"{where}: expected {kind.__name__}, found {_shorten(value)}")

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 
-from kleinbild.canonical import EMBEDDING, TensorSpec, expected_tensors
+import numpy as np
+
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, worthwhile
 from kleinbild.package.layout import SECTION_BYTES, Storage
 from kleinbild.package.manifest import FileRef, Manifest, Tensor
+from kleinbild.package.schedule import MAX_TABLE_ROWS
 from kleinbild.package.shards import SHARD_BYTES, SPLITTABLE
+from kleinbild.package.stages import MODULATION_TABLE, STAGES, TABLE_STAGE, stage_tensors, table_spec
 from kleinbild.weights import BLOCK_SIZES
 
-STAGES = ("text_encoder", "embedding", "transformer", "vae_decoder")
 FORMATS = {
     "vector": ("f32",),
     "linear": ("f32", "f16", "q4"),
     "conv": ("f32", "f16"),
     "embedding": ("f32", "f16"),
+    "table": ("f32",),
 }
 ZERO_IS_OFF = ("context_clip",)
+MAX_SHARDS = 8192
 MAX_NUMBER = 1 << 24
 MAX_LAYERS = 1024
 MAX_LIST = 16
@@ -34,16 +40,6 @@ MAX_NAME_CHARACTERS = 200
 MAX_NOTICE_CHARACTERS = 2000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def stage_tensors(config: ModelConfig) -> Iterator[tuple[str, str, str, TensorSpec]]:
-    """(manifest stage, canonical stage, tensor name, spec) of every tensor, in the order of the shards."""
-    expected = expected_tensors(config)
-    for stage in STAGES:
-        source = "text_encoder" if stage == "embedding" else stage
-        for name, spec in expected[source].items():
-            if (name == EMBEDDING) == (stage == "embedding"):
-                yield stage, source, name, spec
 
 
 def check_config(config: ModelConfig) -> None:
@@ -57,6 +53,7 @@ def check_manifest(manifest: Manifest, where: str) -> None:
         _check_head(manifest)
         check_config(manifest.config)
         _check_files(manifest)
+        _check_sigmas(manifest.table_sigmas)
         _check_tensors(manifest)
     except KleinbildError as error:
         raise KleinbildError(f"{where}: {error}") from None
@@ -99,22 +96,50 @@ def _check_files(manifest: Manifest) -> None:
         _check_file(shard, "bin", f"shards[{i}]")
         if shard.bytes % SECTION_BYTES:
             raise KleinbildError(f"shards[{i}].bytes is no multiple of {SECTION_BYTES}")
-    if tuple(stage.name for stage in manifest.stages) != STAGES:
-        raise KleinbildError(f"stages are not {', '.join(STAGES)}")
+    if len(manifest.shards) > MAX_SHARDS:
+        raise KleinbildError(f"{len(manifest.shards)} shards; expected at most {MAX_SHARDS}")
+    if [(stage.name, stage.load) for stage in manifest.stages] != list(STAGES.items()):
+        described = (f"{name} ({load})" for name, load in STAGES.items())
+        raise KleinbildError(f"stages are not {', '.join(described)}")
     listed = [index for stage in manifest.stages for index in stage.shards]
     if sorted(listed) != list(range(len(manifest.shards))):
         raise KleinbildError("stages do not list every shard exactly once")
 
 
 def _check_file(file: FileRef, suffix: str, where: str) -> None:
+    if file.encoding not in SUFFIX:
+        raise KleinbildError(f"{where}.encoding {file.encoding[:40]!r} is neither {PLAIN!r} nor {GZIP!r}")
+    suffix += SUFFIX[file.encoding]
     if not _SHA256.fullmatch(file.sha256) or file.path != f"w/{file.sha256}.{suffix}":
         raise KleinbildError(f"{where}.path {file.path[:120]!r} is not w/<its sha256>.{suffix}")
     if not 0 < file.bytes <= SHARD_BYTES:
         raise KleinbildError(f"{where}.bytes is {file.bytes}; expected at most {SHARD_BYTES}")
+    if file.encoding == PLAIN and file.transfer_bytes != file.bytes:
+        raise KleinbildError(f"{where}.transfer_bytes is {file.transfer_bytes}; expected {file.bytes}")
+    if file.encoding == GZIP and not _is_compressed_size(file):
+        raise KleinbildError(
+            f"{where}.transfer_bytes is {file.transfer_bytes}; no gzip of {file.bytes} bytes has it"
+        )
+
+
+def _is_compressed_size(file: FileRef) -> bool:
+    return file.transfer_bytes > 0 and worthwhile(file.bytes, file.transfer_bytes)
+
+
+def _check_sigmas(sigmas: Sequence[float]) -> None:
+    if len(sigmas) > MAX_TABLE_ROWS:
+        raise KleinbildError(f"table_sigmas has {len(sigmas)} values; expected at most {MAX_TABLE_ROWS}")
+    for sigma in sigmas:
+        if not 0 < sigma <= 1 or float(np.float32(sigma)) != sigma:
+            raise KleinbildError(f"table_sigmas has {sigma}; expected float32 values above 0 and at most 1")
+    if any(before <= after for before, after in pairwise(sigmas)):
+        raise KleinbildError("table_sigmas do not descend")
 
 
 def _check_tensors(manifest: Manifest) -> None:
     expected = {(stage, name): spec for stage, _, name, spec in stage_tensors(manifest.config)}
+    if manifest.table_sigmas:
+        expected[TABLE_STAGE, MODULATION_TABLE] = table_spec(manifest.config, len(manifest.table_sigmas))
     shards_of = {stage.name: set(stage.shards) for stage in manifest.stages}
     for tensor in manifest.tensors:
         spec = expected.pop((tensor.stage, tensor.name), None)
@@ -131,6 +156,16 @@ def _check_tensors(manifest: Manifest) -> None:
         _check_parts(manifest, tensor, shards_of[tensor.stage], where)
     for stage, name in expected:
         raise KleinbildError(f"tensor {name!r} of the {stage} is missing")
+    _check_table_shard(manifest)
+
+
+def _check_table_shard(manifest: Manifest) -> None:
+    """The page reads the table before the stage's weights, so no weight may share its shard."""
+    of_shard = [(part.shard, tensor.kind) for tensor in manifest.tensors for part in tensor.parts]
+    tables = {shard for shard, kind in of_shard if kind == "table"}
+    for shard, kind in of_shard:
+        if kind != "table" and shard in tables:
+            raise KleinbildError(f"shard {shard} of tensor {MODULATION_TABLE!r} holds other tensors")
 
 
 def _check_parts(manifest: Manifest, tensor: Tensor, shards: set[int], where: str) -> None:

@@ -1,7 +1,7 @@
 """One model into a site folder: vocabulary, shards and the manifest that describes them.
 
-It takes tensors one at a time from whatever can give canonical weights (a bundle, a test's double) and never
-holds more than one of them. Where the model came from is source.py's business.
+It takes tensors one at a time from whatever can give canonical weights (a bundle, a test's double) and holds
+no more of them than the shards in the making need. Where the model came from is source.py's business.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 from kleinbild.package.files import write_bytes
 from kleinbild.package.manifest import Manifest, manifest_text, new_manifest
-from kleinbild.package.manifest_checks import check_config, check_manifest, stage_tensors
-from kleinbild.package.shards import SHARD_BYTES, FileStore, ShardWriter
+from kleinbild.package.manifest_checks import check_config, check_manifest
+from kleinbild.package.modulation_table import modulation_table
+from kleinbild.package.schedule import table_sigmas
+from kleinbild.package.shards import SHARD_BYTES, ShardWriter
+from kleinbild.package.stages import MODULATION_TABLE, TABLE_STAGE, stage_tensors
+from kleinbild.package.store import FileStore
 from kleinbild.package.vocabulary import read_vocabulary, vocabulary_bytes
-from kleinbild.weights import Weight
+from kleinbild.weights import Dense, Weight
 
 Log = Callable[[str], None]
 
@@ -61,26 +65,25 @@ def package_model(
     check_config(config)
     store = FileStore(root, previous)
     tokenizer = store.put(vocabulary_bytes(read_vocabulary(source.tokenizer_folder, config)), "json")
-    writer = ShardWriter(store, shard_bytes)
-    current = ""
-    for stage, source_stage, name, spec in stage_tensors(config):
-        if stage != current:
-            log(f"packaging {stage}")
-            writer.begin_stage(stage)
-            current = stage
-        weight = source.tensor(source_stage, name)
-        if tuple(weight.shape) != spec.shape:
-            raise KleinbildError(
-                f"{stage}: {name} is {list(weight.shape)}; the model's config asks for {list(spec.shape)}"
-            )
-        writer.add(name, spec.kind, weight)
-    writer.finish()
+    sigmas = table_sigmas(config)
+    with ShardWriter(store, shard_bytes) as writer:
+        current = ""
+        for stage, source_stage, name, spec in stage_tensors(config):
+            if stage != current:
+                log(f"packaging {stage}")
+                writer.begin_stage(stage)
+                current = stage
+                if stage == TABLE_STAGE and sigmas:
+                    _add_modulation_table(writer, source, sigmas)
+            writer.add(name, spec.kind, _tensor(source, source_stage, name, spec.shape))
+        writer.finish()
     manifest = new_manifest(
         name=source.name,
         notice=source.notice,
         weights=source.weights_kind,
         config=config,
         tokenizer=tokenizer,
+        table_sigmas=sigmas,
         stages=writer.stages,
         tensors=writer.tensors,
         shards=writer.shards,
@@ -88,3 +91,23 @@ def package_model(
     check_manifest(manifest, "the packaged model")
     write_bytes(root / "models" / f"{manifest.id}.json", manifest_text(manifest).encode())
     return manifest
+
+
+def _add_modulation_table(writer: ShardWriter, source: ModelSource, sigmas: tuple[float, ...]) -> None:
+    specs = {name: spec for _, stage, name, spec in stage_tensors(source.config) if stage == TABLE_STAGE}
+    table = modulation_table(
+        sigmas,
+        source.config.transformer.timestep_channels,
+        lambda name: _tensor(source, TABLE_STAGE, name, specs[name].shape),
+    )
+    writer.add(MODULATION_TABLE, "table", Dense(table))
+    writer.end_shard()
+
+
+def _tensor(source: ModelSource, stage: str, name: str, shape: tuple[int, ...]) -> Weight:
+    weight = source.tensor(stage, name)
+    if tuple(weight.shape) != shape:
+        raise KleinbildError(
+            f"{stage}: {name} is {list(weight.shape)}; the model's config asks for {list(shape)}"
+        )
+    return weight

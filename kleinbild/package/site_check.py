@@ -1,25 +1,40 @@
 """Whether a site is whole: every file as SHA256SUMS says, every manifest true of the files it names.
 
-Each file is read once for its digest; then only vectors and the vocabulary are looked into. All problems
-are collected, so that one run says everything.
+Each file is read once for its digest. Then shards are unpacked where they are compressed, and of what they
+hold vectors, tables and the vocabulary are looked into. All problems are collected, so that one run says
+everything.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
-from kleinbild.package.files import files_below, read_json, sha256_of
-from kleinbild.package.manifest import MANIFEST_MAX_BYTES, FileRef, Manifest, manifest_from_json
+from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, plain_bytes
+from kleinbild.package.files import files_below, parse_json, read_json, sha256_of
+from kleinbild.package.manifest import (
+    MANIFEST_MAX_BYTES,
+    FileRef,
+    Manifest,
+    Shard,
+    Tensor,
+    manifest_from_json,
+)
 from kleinbild.package.manifest_checks import check_manifest
 from kleinbild.package.output import SUMS, read_sums
-from kleinbild.package.report import Report, size_text
+from kleinbild.package.report import Report
+from kleinbild.package.shards import THREADS
 from kleinbild.package.shell import TEMPLATES
-from kleinbild.package.vocabulary import SCHEMA, TOKENIZER_MAX_BYTES
+from kleinbild.package.size_report import size_report
+from kleinbild.package.vocabulary import SCHEMA
+
+WATCHED_KINDS = ("vector", "table")
 
 
 def check_site(root: Path, report: Report) -> None:
@@ -48,7 +63,7 @@ def _check_digests(root: Path, report: Report) -> None:
         digest = sha256_of(path)
         if digest != listed[name]:
             report.problems.append(f"{path}: damaged (its SHA-256 is not the one in {SUMS})")
-        elif name.startswith("w/") and path.stem != digest:
+        elif name.startswith("w/") and path.suffix != SUFFIX[GZIP] and path.stem != digest:
             report.problems.append(f"{path}: its name is not its SHA-256")
 
 
@@ -58,32 +73,63 @@ def _check_model(root: Path, path: Path, report: Report) -> None:
     if path.name != f"{manifest.id}.json":
         raise KleinbildError(f"{path}: describes the model {manifest.id}")
     report.say(f"model {manifest.id}: {manifest.name}, {manifest.weights} weights")
-    whole = True
-    for stage in manifest.stages:
-        shards = [manifest.shards[i] for i in stage.shards]
-        tensors = sum(tensor.stage == stage.name for tensor in manifest.tensors)
-        size = size_text(sum(shard.bytes for shard in shards))
-        report.say(f"  {stage.name}: tensors {tensors}, shards {len(shards)}, {size}")
-        whole = all([_has_size(root, shard, report) for shard in shards]) and whole
-    if _has_size(root, manifest.tokenizer, report):
-        with report.collecting():
-            _check_vocabulary(root / manifest.tokenizer.path, manifest.config)
-    if whole:
-        _check_vectors(root, manifest, report)
+    with report.collecting():
+        vocabulary = _read_vocabulary(root, manifest)
+        shell = sum(
+            file.stat().st_size
+            for file in files_below(root)
+            if file.relative_to(root).parts[0] not in ("w", "models", SUMS)
+        )
+        sizes = size_report(manifest, vocabulary, shell_bytes=shell, manifest_bytes=path.stat().st_size)
+        for line in sizes.lines():
+            report.say(line)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for problems in pool.map(lambda job: _shard_problems(root, *job), _shard_contents(manifest)):
+            report.problems += problems
 
 
-def _has_size(root: Path, file: FileRef, report: Report) -> bool:
+def _shard_contents(manifest: Manifest) -> Iterator[tuple[Shard, list[Tensor]]]:
+    """Every shard, and the tensors in it that are looked into; a shard that is listed twice comes once."""
+    watched: dict[str, list[Tensor]] = {}
+    shards = {shard.sha256: shard for shard in manifest.shards}
+    for tensor in manifest.tensors:
+        if tensor.kind in WATCHED_KINDS:
+            watched.setdefault(manifest.shards[tensor.parts[0].shard].sha256, []).append(tensor)
+    for digest, shard in shards.items():
+        yield shard, watched.get(digest, [])
+
+
+def _shard_problems(root: Path, shard: Shard, watched: list[Tensor]) -> list[str]:
+    report = Report()
+    with report.collecting():
+        data = _plain_bytes(root, shard)
+        for tensor in watched:
+            part = tensor.parts[0]
+            if not np.isfinite(np.frombuffer(data, "<f4", part.length // 4, part.offset)).all():
+                report.problems.append(
+                    f"{root / shard.path}: tensor {tensor.name} holds NaN or infinite values"
+                )
+    return report.problems
+
+
+def _plain_bytes(root: Path, file: FileRef) -> bytes:
+    """What `file` holds, unpacked; raises KleinbildError unless it is what the manifest says."""
     path = root / file.path
     size = path.stat().st_size if path.is_file() else None
-    if size == file.bytes:
-        return True
-    found = "missing" if size is None else f"{size} bytes"
-    report.problems.append(f"{path}: {found}; the manifest asks for {file.bytes} bytes")
-    return False
+    if size != file.transfer_bytes:
+        found = "missing" if size is None else f"{size} bytes"
+        raise KleinbildError(f"{path}: {found}; the manifest asks for {file.transfer_bytes} bytes")
+    data = plain_bytes(path, file.encoding, file.bytes)
+    if len(data) != file.bytes:
+        raise KleinbildError(f"{path}: unpacks to {len(data)} bytes; the manifest asks for {file.bytes}")
+    if file.encoding != PLAIN and hashlib.sha256(data).hexdigest() != file.sha256:
+        raise KleinbildError(f"{path}: unpacks to other bytes than its name says")
+    return data
 
 
-def _check_vocabulary(path: Path, config: ModelConfig) -> None:
-    value = read_json(path, TOKENIZER_MAX_BYTES)
+def _read_vocabulary(root: Path, manifest: Manifest) -> dict[str, Any]:
+    path, config = root / manifest.tokenizer.path, manifest.config
+    value = parse_json(_plain_bytes(root, manifest.tokenizer), str(path))
     expected: dict[str, Any] = {
         "schema": SCHEMA,
         "max_length": config.prompt.text_seq_len,
@@ -99,13 +145,7 @@ def _check_vocabulary(path: Path, config: ModelConfig) -> None:
     ids += [token.get("id") if isinstance(token, dict) else None for token in added]
     if not all(type(id_) is int and 0 <= id_ < config.text_encoder.vocab_size for id_ in ids):
         raise KleinbildError(f"{path}: an id lies outside the embedding table")
-
-
-def _check_vectors(root: Path, manifest: Manifest, report: Report) -> None:
-    for tensor in manifest.tensors:
-        if tensor.kind == "vector":
-            part = tensor.parts[0]
-            path = root / manifest.shards[part.shard].path
-            values = np.fromfile(path, "<f4", part.length // 4, offset=part.offset)
-            if len(values) != tensor.shape[0] or not np.isfinite(values).all():
-                report.problems.append(f"{path}: tensor {tensor.name} holds NaN or infinite values")
+    names = [*tokens, *(token.get("content") for token in added)]
+    if not all(isinstance(name, str) for name in names):
+        raise KleinbildError(f"{path}: a token is no text")
+    return value

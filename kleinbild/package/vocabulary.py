@@ -64,8 +64,19 @@ NEUTRAL_CONFIG_KEYS: dict[str, tuple[object, ...]] = {
 
 def byte_level_alphabet() -> frozenset[str]:
     """The 256 characters that stand for bytes: printable Latin-1 as itself, the rest from U+0100 upwards."""
+    return frozenset(_byte_characters().values())
+
+
+def byte_level_text(text: str) -> str:
+    """`text` as tokens spell it: a character of the byte-level alphabet for each byte of its UTF-8."""
+    characters = _byte_characters()
+    return "".join(characters[byte] for byte in text.encode("utf-8", "replace"))
+
+
+def _byte_characters() -> dict[int, str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return frozenset(map(chr, [*printable, *range(0x100, 0x100 + 256 - len(printable))]))
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
 def read_vocabulary(folder: Path, config: ModelConfig) -> dict[str, Any]:

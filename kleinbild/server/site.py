@@ -18,10 +18,10 @@ from kleinbild.errors import KleinbildError
 
 MAX_INDEX_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 32 << 20
-MANIFEST_SCHEMA = 1
+MANIFEST_SCHEMA = 2
 _MANIFEST_PATH = re.compile(r"/models/[A-Za-z0-9_][A-Za-z0-9._-]*\.json")
 _BUILD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_WEIGHT_PATH = re.compile(r"w/[0-9a-f]{64}\.(bin|json)")
+_WEIGHT_PATH = re.compile(r"w/[0-9a-f]{64}\.(bin|json)(\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def _check_manifest(root: Path, path: Path) -> ModelShape:
     manifest = _json(_read(path, MAX_MANIFEST_BYTES), path)
     if manifest.get("schema") != MANIFEST_SCHEMA:
         raise KleinbildError(
-            f"{path}: schema {manifest.get('schema')!r}, this server reads {MANIFEST_SCHEMA}"
+            f"{path}: schema {manifest.get('schema')!r}, this server reads {MANIFEST_SCHEMA}; "
+            "package the model again"
         )
     shards = manifest.get("shards")
     if not isinstance(shards, list):
@@ -106,8 +107,9 @@ def _check_manifest(root: Path, path: Path) -> ModelShape:
             raise KleinbildError(
                 f"{root}/{name}: this part of the model is missing; write the site again"
             ) from None
-        if size != file.get("bytes"):
-            raise KleinbildError(f"{root}/{name}: {size} bytes, the manifest says {file.get('bytes')}")
+        expected = file.get("transfer_bytes")
+        if size != expected:
+            raise KleinbildError(f"{root}/{name}: {size} bytes, the manifest says {expected}")
     config: Any = manifest.get("config")
     try:
         return ModelShape(

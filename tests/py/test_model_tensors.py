@@ -14,9 +14,12 @@ import pytest
 
 from kleinbild.canonical import TensorSpec
 from kleinbild.config import ModelConfig, config_from_json, config_to_json
+from kleinbild.package.compression import Buffer
 from kleinbild.package.manifest import FileRef
-from kleinbild.package.manifest_checks import check_config, stage_tensors
-from kleinbild.package.shards import FileStore, ShardWriter
+from kleinbild.package.manifest_checks import check_config
+from kleinbild.package.shards import ShardWriter
+from kleinbild.package.stages import MODULATION_TABLE, TABLE_STAGE, stage_tensors, table_spec
+from kleinbild.package.store import FileStore
 from kleinbild.weights import Q4, Dense, Weight
 
 BLOCK = re.compile(r"(model\.layers|transformer_blocks|single_transformer_blocks)\.")
@@ -68,10 +71,10 @@ class SizesOnly(FileStore):
     def __init__(self) -> None:
         self._count = 0
 
-    def put(self, data: bytes | bytearray, suffix: str) -> FileRef:
+    def put(self, data: Buffer, suffix: str) -> FileRef:
         self._count += 1
         digest = f"{self._count:064x}"
-        return FileRef(f"w/{digest}.{suffix}", digest, len(data))
+        return FileRef(f"w/{digest}.{suffix}", digest, len(data), "", len(data))
 
 
 def zeros(spec: TensorSpec, name: str, options: dict[str, Any]) -> Weight:
@@ -97,22 +100,27 @@ ODD = replace(
 @pytest.mark.parametrize(
     "options",
     [
-        {"format": "q4", "blockSize": 16, "zeroPoints": True},
-        {"format": "q4", "blockSize": 128, "zeroPoints": False},
-        {"format": "f16", "blockSize": 0, "zeroPoints": False},
-        {"format": "f32", "blockSize": 0, "zeroPoints": False},
+        {"format": "q4", "blockSize": 16, "zeroPoints": True, "tableSigmas": [1, 0.5, 0.25]},
+        {"format": "q4", "blockSize": 128, "zeroPoints": False, "tableSigmas": []},
+        {"format": "f16", "blockSize": 0, "zeroPoints": False, "tableSigmas": []},
+        {"format": "f32", "blockSize": 0, "zeroPoints": False, "tableSigmas": []},
     ],
 )
 def test_a_made_up_model_is_packed_as_the_packager_packs(options: dict[str, Any]) -> None:
     found = in_node(ODD, f"manifest.syntheticManifest(config, {json.dumps(options)})")
-    writer = ShardWriter(SizesOnly())
-    current = ""
-    for stage, _, name, spec in stage_tensors(ODD):
-        if stage != current:
-            writer.begin_stage(stage)
-            current = stage
-        writer.add(name, spec.kind, zeros(spec, name, options))
-    writer.finish()
+    sigmas = options["tableSigmas"]
+    with ShardWriter(SizesOnly(), threads=1) as writer:
+        current = ""
+        for stage, _, name, spec in stage_tensors(ODD):
+            if stage != current:
+                writer.begin_stage(stage)
+                current = stage
+                if stage == TABLE_STAGE and sigmas:
+                    table = table_spec(ODD, len(sigmas))
+                    writer.add(MODULATION_TABLE, table.kind, Dense(np.zeros(table.shape, np.float32)))
+                    writer.end_shard()
+            writer.add(name, spec.kind, zeros(spec, name, options))
+        writer.finish()
     assert any(len(tensor.parts) > 1 for tensor in writer.tensors)
     for key, expected in (("tensors", writer.tensors), ("stages", writer.stages), ("shards", writer.shards)):
         assert found[key] == json.loads(json.dumps([asdict(entry) for entry in expected])), key

@@ -68,7 +68,7 @@ def test_fields_are_those_of_the_page() -> None:
         block = re.search(rf"@typedef {{object}} {same}\b(.*?)(?:@typedef|\*/)", text, re.DOTALL)
         assert block, f"src_js/manifest.js has no typedef {name}"
         properties = re.findall(r"@property {.*?} (\w+)", block[1])
-        assert properties == [field.name for field in fields(class_)], name
+        assert sorted(properties) == sorted(field.name for field in fields(class_)), name
 
 
 def _tensor(value: dict[str, Any], kind: str, format_: str = "") -> Any:
@@ -76,10 +76,30 @@ def _tensor(value: dict[str, Any], kind: str, format_: str = "") -> Any:
     return next(t for t in value["tensors"] if t["kind"] == kind and format_ in ("", t["format"]))
 
 
+def _plain(value: dict[str, Any]) -> Any:
+    """The first shard, as if it had not been worth compressing."""
+    shard = value["shards"][0]
+    shard.update(encoding="", path=f"w/{shard['sha256']}.bin", transfer_bytes=shard["bytes"])
+    return shard
+
+
+def _share_the_table(value: dict[str, Any]) -> None:
+    """Says that a vector lies in the table's shard."""
+    table = _tensor(value, "table")["parts"][0]["shard"]
+    vector = next(t for t in value["tensors"] if (t["kind"], t["stage"]) == ("vector", "transformer"))
+    vector["parts"][0].update(shard=table, offset=0)
+
+
 TYPE_LIES: list[tuple[Change, str]] = [
     (lambda m: m.pop("notice"), "field 'notice' is missing"),
     (lambda m: m.update(extra=1), "unknown field 'extra'"),
-    (lambda m: m.update(schema=2), "schema is 2; this version reads schema 1"),
+    (lambda m: m.update(schema=3), "schema is 3; this version reads schema 2"),
+    (lambda m: m.update(schema=1), "packaged by an earlier build: package the model again"),
+    (lambda m: m["stages"][0].pop("load"), r"stages\[0\]: field 'load' is missing"),
+    (lambda m: m["table_sigmas"].append("1"), r"table_sigmas\[\d+\]: expected float, found '1'"),
+    (lambda m: m["table_sigmas"].append(True), r"table_sigmas\[\d+\]: expected float, found True"),
+    (lambda m: m["table_sigmas"].append(10**400), r"table_sigmas\[\d+\]: expected float, found 1000"),
+    (lambda m: m["config"]["transformer"].update(eps=10**400), r"transformer\.eps: expected float"),
     (lambda m: m.update(name=5), "name: expected str, found 5"),
     (lambda m: m.update(shards={}), "shards: expected a list"),
     (lambda m: m["shards"][0].update(bytes=True), r"shards\[0\].bytes: expected int, found True"),
@@ -102,11 +122,37 @@ LIES: list[tuple[Change, str]] = [
     (lambda m: m["config"]["transformer"].update(hidden_size=128), "the model's config asks for"),
     (lambda m: m["shards"][1].update(path="../../etc/passwd"), r"shards\[1\].path"),
     (lambda m: m["shards"][1].update(sha256="0" * 64), "is not w/<its sha256>.bin"),
+    (lambda m: m["shards"][0].update(encoding="br"), r"encoding 'br' is neither '' nor 'gzip'"),
+    (lambda m: m["shards"][0].update(encoding=""), "is not w/<its sha256>.bin"),
+    (lambda m: _plain(m).update(encoding="gzip"), "is not w/<its sha256>.bin.gz"),
+    (lambda m: _plain(m).update(transfer_bytes=1), r"transfer_bytes is 1; expected"),
+    (lambda m: m["shards"][0].update(transfer_bytes=0), r"transfer_bytes is 0; no gzip of"),
+    (lambda m: m["shards"][0].update(transfer_bytes=1 << 40), r"transfer_bytes is 1099511627776; no gzip"),
+    (lambda m: m["shards"].extend(m["shards"][:1] * 8192), "shards; expected at most 8192"),
+    (lambda m: m["stages"][1].update(load="start"), r"stages are not text_encoder \(start\), embedding"),
+    (lambda m: m["stages"][0].update(load=""), r"stages are not text_encoder \(start\), embedding"),
+    (lambda m: m["table_sigmas"].reverse(), "table_sigmas do not descend"),
+    (lambda m: m["table_sigmas"].insert(0, 1.0), "table_sigmas do not descend"),
+    (lambda m: m["table_sigmas"].append(0.0), r"table_sigmas has 0\.0; expected float32 values"),
+    (lambda m: m["table_sigmas"].append(0.1), r"table_sigmas has 0\.1; expected float32 values"),
+    (lambda m: m["table_sigmas"].append(float("nan")), "table_sigmas has nan; expected"),
+    (
+        lambda m: m["table_sigmas"].append(2.0**-149),
+        r"modulation_table' is table \[13, 1088\]; .* \[14, 1088\]",
+    ),
+    (lambda m: m["table_sigmas"].extend([0.5] * 250), "table_sigmas has 263 values"),
+    (lambda m: m["table_sigmas"].clear(), "tensor 'modulation_table' is listed twice or does not belong"),
+    (
+        lambda m: m["tensors"].remove(_tensor(m, "table")),
+        "tensor 'modulation_table' of the transformer is missing",
+    ),
+    (lambda m: _tensor(m, "table").update(format="f16"), "which no table has"),
+    (_share_the_table, "of tensor 'modulation_table' holds other tensors"),
     (lambda m: m["tokenizer"].update(path="w/x.json"), "tokenizer.path"),
     (lambda m: m["shards"][0].update(bytes=1 << 40), r"shards\[0\].bytes is"),
-    (lambda m: m["shards"][0].update(bytes=100), "is no multiple of 256"),
-    (lambda m: m["stages"].pop(), "stages are not text_encoder, embedding"),
-    (lambda m: m["stages"].reverse(), "stages are not text_encoder, embedding"),
+    (lambda m: m["shards"][0].update(bytes=98303), "is no multiple of 256"),
+    (lambda m: m["stages"].pop(), r"stages are not text_encoder \(start\), embedding \(needed\)"),
+    (lambda m: m["stages"].reverse(), r"stages are not text_encoder \(start\), embedding"),
     (lambda m: m["stages"][0]["shards"].append(0), "every shard exactly once"),
     (lambda m: m["tensors"].pop(), "tensor 'decoder.conv_out.bias' of the vae_decoder is missing"),
     (lambda m: m["tensors"].append(m["tensors"][0]), "is listed twice"),

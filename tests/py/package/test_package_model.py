@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from package_doubles import ModelDouble, model_double
 
-from kleinbild.canonical import EMBEDDING, expected_tensors
+from kleinbild.canonical import EMBEDDING, TIMESTEP_LINEARS, expected_tensors
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
+from kleinbild.package.compression import plain_bytes
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.model import package_model
+from kleinbild.package.modulation_table import modulation_table
+from kleinbild.package.schedule import table_sigmas
 from kleinbild.weights import Dense
 
 
@@ -35,22 +38,25 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_every_canonical_tensor_is_packaged_in_order(model: ModelDouble, tmp_path: Path) -> None:
     manifest = package(model, tmp_path)
-    expected = expected_tensors(model.config)
-    names = [name for specs in expected.values() for name in specs if name != EMBEDDING]
-    assert [t.name for t in manifest.tensors if t.stage != "embedding"] == names
-    assert [t.name for t in manifest.tensors if t.stage == "embedding"] == [EMBEDDING]
-    assert [stage.name for stage in manifest.stages] == [
-        "text_encoder",
-        "embedding",
-        "transformer",
-        "vae_decoder",
-    ]
+    expected = {stage: list(specs) for stage, specs in expected_tensors(model.config).items()}
+    in_stage = {s.name: [t.name for t in manifest.tensors if t.stage == s.name] for s in manifest.stages}
+    assert in_stage == {
+        "text_encoder": [name for name in expected["text_encoder"] if name != EMBEDDING],
+        "embedding": [EMBEDDING],
+        "transformer": ["modulation_table", *expected["transformer"][6:]],
+        "modulation": list(TIMESTEP_LINEARS),
+        "vae_decoder": expected["vae_decoder"],
+    }
+    assert list(in_stage) == ["text_encoder", "embedding", "transformer", "modulation", "vae_decoder"]
+    assert [name for names in in_stage.values() for name in names] == [t.name for t in manifest.tensors]
     formats = {(t.stage, t.kind, t.format) for t in manifest.tensors}
     assert formats == {
         ("text_encoder", "linear", "f16"),
         ("text_encoder", "vector", "f32"),
         ("embedding", "embedding", "f16"),
+        ("transformer", "table", "f32"),
         ("transformer", "linear", "q4"),
+        ("modulation", "linear", "q4"),
         ("transformer", "vector", "f32"),
         ("vae_decoder", "linear", "f16"),
         ("vae_decoder", "vector", "f32"),
@@ -58,11 +64,37 @@ def test_every_canonical_tensor_is_packaged_in_order(model: ModelDouble, tmp_pat
     }
 
 
+def test_the_modulation_table_is_that_of_the_weights(model: ModelDouble, tmp_path: Path) -> None:
+    manifest = package(model, tmp_path)
+    (tensor,) = (t for t in manifest.tensors if t.kind == "table")
+    (part,) = tensor.parts
+    shard = manifest.shards[part.shard]
+    assert [t.name for t in manifest.tensors if part.shard in {p.shard for p in t.parts}] == [tensor.name]
+    assert manifest.table_sigmas == table_sigmas(model.config)
+    data = plain_bytes(tmp_path / shard.path, shard.encoding, shard.bytes)
+    table = np.frombuffer(data, "<f4", part.length // 4, part.offset).reshape(tensor.shape)
+    np.testing.assert_array_equal(
+        table,
+        modulation_table(
+            manifest.table_sigmas,
+            model.config.transformer.timestep_channels,
+            lambda name: model.tensor("transformer", name),
+        ),
+    )
+
+
+def test_too_many_steps_leave_the_table_out(model: ModelDouble, tmp_path: Path) -> None:
+    manifest = package(replace(model, config=replace(model.config, default_steps=300)), tmp_path)
+    assert manifest.table_sigmas == ()
+    assert "table" not in {tensor.kind for tensor in manifest.tensors}
+
+
 def test_files_are_those_of_the_manifest(model: ModelDouble, tmp_path: Path) -> None:
     manifest = package(model, tmp_path)
     paths = {shard.path for shard in manifest.shards} | {manifest.tokenizer.path}
     assert set(tree(tmp_path)) == paths | {f"models/{manifest.id}.json"}
-    vocabulary = json.loads((tmp_path / manifest.tokenizer.path).read_text(encoding="utf-8"))
+    file = manifest.tokenizer
+    vocabulary = json.loads(plain_bytes(tmp_path / file.path, file.encoding, file.bytes))
     assert vocabulary["max_length"] == model.config.prompt.text_seq_len
 
 

@@ -33,7 +33,18 @@ CONFIG = ModelConfig(
     4,
 )
 MANIFEST = Manifest(
-    1, "m-q4-0", 'M "<&>', "0" * 64, "</script>", "q4", CONFIG, FileRef("w/x.json", "x", 1), (), (), ()
+    schema=2,
+    id="m-q4-0",
+    name='M "<&>',
+    revision="0" * 64,
+    notice="</script>",
+    weights="q4",
+    config=CONFIG,
+    tokenizer=FileRef("w/x.json", "x", 1, "", 1),
+    table_sigmas=(),
+    stages=(),
+    tensors=(),
+    shards=(),
 )
 SHELL = {
     "site/index.html.j2": "{{ model.name }}|{{ model.id }}|{{ model.weights }}|{{ base }}|{{ version }}\n"

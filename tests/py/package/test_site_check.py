@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from kleinbild.package.output import staged_folder
 from kleinbild.package.report import Report, size_text
 from kleinbild.package.shell import TEMPLATES
 from kleinbild.package.site_check import check_site
+from kleinbild.package.store import FileStore
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +80,26 @@ def test_a_whole_site(site: Path) -> None:
     check_site(site, report)
     assert report.problems == []
     assert report.lines[0] == f"model {manifest_path(site).stem}: Tiny FLUX.2 Klein, q4 weights"
-    assert [line.split(":")[0] for line in report.lines[1:]] == [
-        "  text_encoder",
-        "  embedding",
-        "  transformer",
-        "  vae_decoder",
+    assert [line.split()[:4] for line in report.lines[1:7]] == [
+        ["stage", "load", "tensors", "shards"],
+        ["text_encoder", "start", "297", "1"],
+        ["embedding", "needed", "1", "1"],
+        ["transformer", "start", "44", "2"],
+        ["modulation", "needed", "6", "1"],
+        ["vae_decoder", "start", "140", "1"],
     ]
-    assert report.lines[2] == "  embedding: tensors 1, shards 1, 131.1 KB"
+    assert report.lines[-2].startswith("bytes to first picture: ")
+    assert report.lines[-1].startswith("bytes in all: ")
 
 
 def test_a_flipped_bit_is_found(site: Path) -> None:
-    path = shard(site, "transformer")
+    path = shard(site, "vae_decoder")
     data = bytearray(path.read_bytes())
     data[1000] ^= 1
     path.write_bytes(data)
-    assert problems(site) == [f"{path}: damaged (its SHA-256 is not the one in SHA256SUMS)"]
+    first, second = problems(site)
+    assert first == f"{path}: damaged (its SHA-256 is not the one in SHA256SUMS)"
+    assert second.startswith(f"{path}: ")
 
 
 def test_a_missing_shard_is_found(site: Path) -> None:
@@ -111,11 +119,45 @@ def test_a_truncated_shard_is_found(site: Path) -> None:
     assert problems(site)[1] == f"{path}: {size - 256} bytes; the manifest asks for {size} bytes"
 
 
+def repacked(data: bytes, size: int) -> bytes:
+    """A gzip of exactly `size` bytes that holds `data`; its header carries a long name to fill it."""
+    packed = gzip.compress(data, mtime=0)
+    name = b"x" * (size - len(packed) - 1) + b"\0"
+    return packed[:3] + b"\x08" + packed[4:10] + name + packed[10:]
+
+
 def test_a_renamed_shard_is_found(site: Path) -> None:
+    """Every digest of the list and every size fits, only the plain bytes are others."""
     path = shard(site, "embedding")
-    path.write_bytes(b"\x00" * path.stat().st_size)
+    packed = path.read_bytes()
+    data = gzip.decompress(packed)
+    for other, message in [
+        (bytes(len(data)), "unpacks to other bytes than its name says"),
+        (bytes(256), f"unpacks to 256 bytes; the manifest asks for {len(data)}"),
+        (bytes(len(data) + 1), f"holds more than {len(data)} bytes"),
+    ]:
+        path.write_bytes(repacked(other, len(packed)))
+        reseal(site)
+        assert problems(site) == [f"{path}: {message}"]
+    path.write_bytes(bytes(len(packed)))
     reseal(site)
-    assert problems(site) == [f"{path}: its name is not its SHA-256"]
+    (problem,) = problems(site)
+    assert problem.startswith(f"{path}: is no gzip")
+
+
+def test_a_plain_shard_under_another_name_is_found(site: Path) -> None:
+    path = shard(site, "embedding")
+    plain = path.with_suffix("")
+    plain.write_bytes(bytes(len(gzip.decompress(path.read_bytes()))))
+    size = path.stat().st_size
+    path.unlink()
+    text = manifest_path(site).read_text()
+    text = text.replace(path.name + '"', plain.name + '"').replace(
+        f'"encoding":"gzip","transfer_bytes":{size}', f'"encoding":"","transfer_bytes":{plain.stat().st_size}'
+    )
+    manifest_path(site).write_text(text)
+    reseal(site)
+    assert problems(site) == [f"{plain}: its name is not its SHA-256"]
 
 
 def test_a_missing_page_is_found(site: Path) -> None:
@@ -162,22 +204,26 @@ def test_a_manifest_that_is_no_json_is_found(site: Path) -> None:
 
 
 def replace_file(site: Path, old: Path, data: bytes) -> Path:
-    """Puts `data` in the place of the file `old` under its own digest, in the manifest too."""
-    digest = hashlib.sha256(data).hexdigest()
-    new = old.with_name(digest + old.suffix)
+    """Puts the plain bytes `data` in the place of the file `old`, in the manifest too."""
+    before = old.name.partition(".")[0]
+    suffix = old.name.split(".")[1]
     old.unlink()
-    new.write_bytes(data)
-    path = manifest_path(site)
-    path.write_text(path.read_text().replace(old.stem, digest))
-    reseal(site)
-    return new
+    new = FileStore(site).put(data, suffix)
+
+    def change(manifest: dict[str, Any]) -> None:
+        for file in (manifest["tokenizer"], *manifest["shards"]):
+            if file["sha256"] == before:
+                file.update(asdict(new))
+
+    change_manifest(site, change)
+    return site / new.path
 
 
 def test_a_vector_with_nan_is_found(site: Path) -> None:
     manifest = json.loads(manifest_path(site).read_text())
     (part,) = (t["parts"][0] for t in manifest["tensors"] if t["name"] == "bn.mean")
     path = shard(site, "vae_decoder")
-    data = bytearray(path.read_bytes())
+    data = bytearray(gzip.decompress(path.read_bytes()))
     data[part["offset"] : part["offset"] + 4] = np.float32(np.nan).tobytes()
     new = replace_file(site, path, bytes(data))
     assert problems(site) == [f"{new}: tensor bn.mean holds NaN or infinite values"]
@@ -193,19 +239,17 @@ def test_a_vector_with_nan_is_found(site: Path) -> None:
         (lambda v: v["added"][0].update(id=-1), "an id lies outside"),
         (lambda v: v["tokens"].extend([""] * 1000), "an id lies outside"),
         (lambda v: v.pop("added"), "tokens or added is no list"),
+        (lambda v: v["tokens"].insert(0, 5), "a token is no text"),
+        (lambda v: v["added"][0].update(content=None), "a token is no text"),
     ],
 )
 def test_a_vocabulary_of_another_model_is_found(
     site: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     path = site / json.loads(manifest_path(site).read_text())["tokenizer"]["path"]
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = json.loads(gzip.decompress(path.read_bytes()))
     change(value)
-    old_size, data = path.stat().st_size, json.dumps(value).encode()
-    new = replace_file(site, path, data)
-    text = manifest_path(site).read_text()
-    manifest_path(site).write_text(text.replace(f'"bytes":{old_size}', f'"bytes":{len(data)}', 1))
-    reseal(site)
+    new = replace_file(site, path, json.dumps(value).encode())
     (problem,) = problems(site)
     assert problem.startswith(f"{new}: {message}")
 

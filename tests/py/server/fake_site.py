@@ -92,7 +92,9 @@ def weight_file(folder: Path, data: bytes, suffix: str) -> dict[str, Any]:
     """Write a content-addressed file and return its manifest entry."""
     digest = hashlib.sha256(data).hexdigest()
     (folder / f"{digest}.{suffix}").write_bytes(data)
-    return {"path": f"w/{digest}.{suffix}", "sha256": digest, "bytes": len(data)}
+    size = len(data)
+    path = f"w/{digest}.{suffix}"
+    return {"path": path, "sha256": digest, "bytes": size, "encoding": "", "transfer_bytes": size}
 
 
 def write_fake_site(root: Path) -> Path:
@@ -125,6 +127,6 @@ def write_fake_site(root: Path) -> Path:
     script = MAIN_JS.replace("SHARD", shard["sha256"])
     script = script.replace("TEXT_ROWS", str(TEXT_ROWS)).replace("PROMPT_WIDTH", str(PROMPT_WIDTH))
     (source / "app" / "main.js").write_text(script)
-    manifest = {"schema": 1, "id": "fake", "config": CONFIG, "tokenizer": tokenizer, "shards": [shard]}
+    manifest = {"schema": 2, "id": "fake", "config": CONFIG, "tokenizer": tokenizer, "shards": [shard]}
     (root / "models" / "fake.json").write_text(json.dumps(manifest))
     return root

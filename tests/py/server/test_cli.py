@@ -81,9 +81,9 @@ def _cut_shard(site: Path) -> None:
         (lambda site: (site / "models" / "fake.json").unlink(), "fake.json"),
         (lambda site: (site / "models" / "fake.json").write_text("{"), "fake.json"),
         (lambda site: (site / "models" / "fake.json").write_text("[" * 100_000), "fake.json"),
-        (lambda site: (site / "models" / "fake.json").write_text('{"schema": 2}'), "schema 2"),
+        (lambda site: (site / "models" / "fake.json").write_text('{"schema": 1}'), "schema 1"),
         (
-            lambda site: (site / "models" / "fake.json").write_text('{"schema": 1, "shards": [1]}'),
+            lambda site: (site / "models" / "fake.json").write_text('{"schema": 2, "shards": [1]}'),
             "fake.json",
         ),
         (lambda site: (site / "v" / "b1").rename(site / "v" / "b0"), "b1"),

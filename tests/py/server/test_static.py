@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,32 @@ def test_shard_is_immutable_and_tagged_by_its_digest(server: Server) -> None:
     assert answer.headers["etag"] == f'"{path[3:67]}"'
     assert "content-encoding" not in answer.headers
     assert server.get("/w/" + next((server.site / "w").glob("*.json")).name).status == 200
+
+
+def test_compressed_weights_are_bytes_like_others(server: Server) -> None:
+    """The page unpacks them itself: no encoding is named, none is negotiated, no sibling is picked up."""
+    plain = next((server.site / "w").glob("*.bin"))
+    packed = plain.with_name("f" * 64 + ".bin.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    plain.with_name(plain.name + ".gz").write_bytes(b"sibling")
+    try:
+        for file, name in [(packed, packed.name), (plain, plain.name)]:
+            for accepted in ("gzip, br", "identity", "*"):
+                answer = server.get(f"/w/{name}", {"Accept-Encoding": accepted})
+                assert answer.status == 200
+                assert answer.body == file.read_bytes()
+                assert answer.headers["content-type"] == "application/octet-stream"
+                assert answer.headers["cache-control"] == IMMUTABLE
+                assert "content-encoding" not in answer.headers
+                assert "vary" not in answer.headers
+        assert server.get(f"/w/{'f' * 64}.bin").status == 404
+        tag = server.get(f"/w/{packed.name}").headers["etag"]
+        assert tag != f'"{"f" * 64}"', "the digest is of the plain bytes, not of these"
+        part = server.get(f"/w/{packed.name}", {"Range": "bytes=2-4", "If-Range": tag})
+        assert (part.status, part.body) == (206, packed.read_bytes()[2:5])
+    finally:
+        packed.unlink()
+        plain.with_name(plain.name + ".gz").unlink()
 
 
 @pytest.mark.parametrize("form", ["{tag}", "W/{tag}", '"x", {tag}', "*", ' "a,b" ,W/{tag} '])
