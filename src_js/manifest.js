@@ -1,11 +1,12 @@
 /**
- * The manifest of a packaged model, schema 1: what kleinbild/package/manifest.py writes and the worker reads.
+ * The manifest of a packaged model, schema 2: what kleinbild/package/manifest.py writes and the worker reads.
  * The manifest is treated as hostile input: nothing downstream checks a type, a bound, an index or an offset
  * again. Readers and typedefs are held equal by the type checker; FIELDS lets a test hold them equal to the
  * Python classes.
  */
 
-import { checkConfig, checkTensors } from "./manifest_checks.js";
+import { KleinbildError } from "./errors.js";
+import { checkConfig, checkTable, checkTensors } from "./manifest_checks.js";
 import { boolean, integer, list, matching, oneOf, positive, record, refuse, string } from "./reader.js";
 
 /** @template T @typedef {import("./reader.js").FieldReaders<T>} FieldReaders */
@@ -67,15 +68,18 @@ import { boolean, integer, list, matching, oneOf, positive, record, refuse, stri
  * @property {number} default_steps
  *
  * @typedef {object} FileRef
- * @property {string} path relative to the site's root
- * @property {string} sha256
- * @property {number} bytes
+ * @property {string} path relative to the site's root; ends in .gz when the file there is one gzip member
+ * @property {string} sha256 of the plain bytes
+ * @property {number} bytes plain
+ * @property {""|"gzip"} encoding of the file on the server
+ * @property {number} transfer_bytes of the file on the server
  *
  * @typedef {FileRef} Shard at most SHARD_BYTES
  *
- * @typedef {"text_encoder"|"embedding"|"transformer"|"vae_decoder"} StageName
+ * @typedef {"text_encoder"|"embedding"|"transformer"|"modulation"|"vae_decoder"} StageName
  * @typedef {object} Stage
  * @property {StageName} name
+ * @property {"start"|"needed"} load before the first picture, or when a picture needs it
  * @property {number[]} shards indices into Manifest.shards, in order of use
  *
  * @typedef {object} TensorPart the rows [row_start, row_start + row_count) of a tensor
@@ -85,7 +89,7 @@ import { boolean, integer, list, matching, oneOf, positive, record, refuse, stri
  * @property {number} offset in bytes, a multiple of 256
  * @property {number} length in bytes
  *
- * @typedef {"linear"|"vector"|"conv"|"embedding"} TensorKind
+ * @typedef {"linear"|"vector"|"conv"|"embedding"|"table"} TensorKind
  * @typedef {"f32"|"f16"|"q4"} TensorFormat
  * @typedef {object} Tensor
  * @property {string} name
@@ -98,7 +102,7 @@ import { boolean, integer, list, matching, oneOf, positive, record, refuse, stri
  * @property {TensorPart[]} parts in order of rows, covering all of them
  *
  * @typedef {object} Manifest
- * @property {1} schema
+ * @property {2} schema
  * @property {string} id
  * @property {string} name
  * @property {string} revision
@@ -106,16 +110,19 @@ import { boolean, integer, list, matching, oneOf, positive, record, refuse, stri
  * @property {TensorFormat} weights
  * @property {ModelConfig} config
  * @property {FileRef} tokenizer
+ * @property {number[]} table_sigmas float32: row r of the tensor "modulation_table" belongs to the timestep of sigma r; descending
  * @property {Stage[]} stages
  * @property {Tensor[]} tensors
  * @property {Shard[]} shards
  */
 
+const SCHEMA = 2;
 export const SHARD_BYTES = 64 * 1024 * 1024;
 const MAX_DIMENSION = 1 << 24;
 const MAX_LAYERS = 1024;
 const MAX_TENSORS = 20000;
-const MAX_SHARDS = 4096;
+const MAX_SHARDS = 8192;
+const MAX_TABLE_ROWS = 256;
 const ALIGNMENT_BYTES = 256;
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -125,7 +132,11 @@ const epsilon = positive(1);
 const theta = positive(1e12);
 const imageSide = integer(16, 2048);
 const index = integer(0, MAX_SHARDS - 1);
-const stageName = oneOf(/** @type {const} */ (["text_encoder", "embedding", "transformer", "vae_decoder"]));
+const STAGES = /** @type {const} */ (["text_encoder", "embedding", "transformer", "modulation", "vae_decoder"]);
+/** Stages that a first picture can do without, or of which it needs a small part. */
+const DEFERRABLE = new Set(["embedding", "modulation"]);
+const stageName = oneOf(STAGES);
+const encoding = oneOf(/** @type {const} */ (["", "gzip"]));
 const format = oneOf(/** @type {const} */ (["f32", "f16", "q4"]));
 const sha256 = matching(SHA256, "64 hexadecimal digits");
 
@@ -196,20 +207,28 @@ const CONFIG = {
 
 /** @type {FieldReaders<FileRef>} */
 const FILE = {
-  path: matching(/^w\/[0-9a-f]{64}\.json$/, "a path w/<sha256>.json"),
+  path: matching(/^w\/[0-9a-f]{64}\.json(\.gz)?$/, "a path w/<sha256>.json or w/<sha256>.json.gz"),
   sha256,
   bytes: integer(1, SHARD_BYTES),
+  encoding,
+  transfer_bytes: integer(1, SHARD_BYTES),
 };
 
 /** @type {FieldReaders<Shard>} */
 const SHARD = {
-  path: matching(/^w\/[0-9a-f]{64}\.bin$/, "a path w/<sha256>.bin"),
+  path: matching(/^w\/[0-9a-f]{64}\.bin(\.gz)?$/, "a path w/<sha256>.bin or w/<sha256>.bin.gz"),
   sha256,
   bytes: integer(ALIGNMENT_BYTES, SHARD_BYTES),
+  encoding,
+  transfer_bytes: integer(1, SHARD_BYTES),
 };
 
 /** @type {FieldReaders<Stage>} */
-const STAGE = { name: stageName, shards: list(index, 1, MAX_SHARDS) };
+const STAGE = {
+  name: stageName,
+  load: oneOf(/** @type {const} */ (["start", "needed"])),
+  shards: list(index, 1, MAX_SHARDS),
+};
 
 /** @type {FieldReaders<TensorPart>} */
 const PART = {
@@ -224,7 +243,7 @@ const PART = {
 const TENSOR = {
   name: matching(/^[A-Za-z0-9_.]{1,200}$/, "a tensor name"),
   stage: stageName,
-  kind: oneOf(/** @type {const} */ (["linear", "vector", "conv", "embedding"])),
+  kind: oneOf(/** @type {const} */ (["linear", "vector", "conv", "embedding", "table"])),
   shape: list(dimension, 1, 4),
   format,
   block_size: integer(0, 256),
@@ -234,7 +253,7 @@ const TENSOR = {
 
 /** @type {FieldReaders<Manifest>} */
 const MANIFEST = {
-  schema: oneOf(/** @type {const} */ ([1])),
+  schema: oneOf(/** @type {const} */ ([SCHEMA])),
   id: matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "a model id"),
   name: string(200),
   revision: string(200),
@@ -242,7 +261,8 @@ const MANIFEST = {
   weights: format,
   config: record(CONFIG),
   tokenizer: record(FILE),
-  stages: list(record(STAGE), 4, 4),
+  table_sigmas: list(positive(1), 0, MAX_TABLE_ROWS),
+  stages: list(record(STAGE), STAGES.length, STAGES.length),
   tensors: list(record(TENSOR), 1, MAX_TENSORS),
   shards: list(record(SHARD), 1, MAX_SHARDS),
 };
@@ -272,42 +292,83 @@ const readManifest = record(MANIFEST);
  * @throws {KleinbildError} "bad-manifest", naming the field
  */
 export function parseManifest(json) {
+  if (/** @type {{ schema?: unknown } | null | undefined} */ (json)?.schema === SCHEMA - 1) {
+    throw new KleinbildError("bad-manifest", "This model was packaged by an earlier build: package the model again.");
+  }
   const manifest = readManifest(json, "manifest");
   checkConfig(manifest.config);
   checkFile(manifest.tokenizer, "manifest.tokenizer");
   manifest.shards.forEach((shard, i) => checkFile(shard, `manifest.shards[${i}]`));
   checkShards(manifest);
   checkTensors(manifest);
+  checkTable(manifest);
   return manifest;
 }
 
-/** @param {Manifest} manifest @returns {FileRef[]} Every file that must be on the device before a picture. */
+/** @param {Manifest} manifest @returns {FileRef[]} every file that must be on the device before any picture, each once */
 export function requiredFiles(manifest) {
-  const bySha256 = new Map(manifest.shards.map((shard) => [shard.sha256, shard]));
-  return [manifest.tokenizer, ...bySha256.values()];
+  return [manifest.tokenizer, ...distinct(shardsToLoad(manifest, "start"))];
+}
+
+/** @param {Manifest} manifest @returns {Shard[]} the other files, which some pictures need, each once and in the order of their use */
+export function laterFiles(manifest) {
+  const required = new Set(requiredFiles(manifest).map(({ sha256: digest }) => digest));
+  return distinct(shardsToLoad(manifest, "needed")).filter(({ sha256: digest }) => !required.has(digest));
+}
+
+/** @param {Manifest} manifest @param {StageName} name @returns {Shard[]} */
+export function stageShards({ stages, shards }, name) {
+  return stages.filter((stage) => stage.name === name).flatMap((stage) => stage.shards.map((i) => /** @type {Shard} */ (shards[i])));
+}
+
+/**
+ * The shards of a stage that go onto the GPU: all but those of a table, which is read row by row.
+ * @param {Manifest} manifest @param {StageName | string} name @returns {number[]} indices into Manifest.shards, in order of use
+ */
+export function weightShards({ stages, tensors }, name) {
+  const tables = new Set(tensors.filter(({ kind }) => kind === "table").flatMap(({ parts }) => parts.map(({ shard }) => shard)));
+  return (stages.find((stage) => stage.name === name)?.shards ?? []).filter((shard) => !tables.has(shard));
+}
+
+/** @param {Manifest} manifest @param {StageName | string} name @returns {Tensor[]} what lies in the stage's weightShards */
+export function weightTensors({ tensors }, name) {
+  return tensors.filter(({ stage, kind }) => stage === name && kind !== "table");
+}
+
+/** @param {Manifest} manifest @param {Stage["load"]} load @returns {Shard[]} */
+function shardsToLoad(manifest, load) {
+  return manifest.stages.filter((stage) => stage.load === load).flatMap(({ name }) => stageShards(manifest, name));
+}
+
+/** @param {readonly Shard[]} shards @returns {Shard[]} one of each content */
+function distinct(shards) {
+  return [...new Map(shards.map((shard) => [shard.sha256, shard])).values()];
 }
 
 /** @param {FileRef} file @param {string} where */
 function checkFile(file, where) {
   if (file.path.slice(2, 66) !== file.sha256) refuse(`${where}.path`, "does not carry the file's sha256");
+  if (file.path.endsWith(".gz") !== (file.encoding === "gzip")) refuse(`${where}.encoding`, `"${file.encoding}" does not go with ${file.path}`);
+  if (file.encoding === "" && file.transfer_bytes !== file.bytes) refuse(`${where}.transfer_bytes`, `not the ${file.bytes} plain bytes`);
 }
 
 /** @param {Manifest} manifest */
 function checkShards({ shards, stages }) {
-  /** @type {Map<string, number>} */
-  const sizes = new Map();
-  shards.forEach(({ sha256: digest, bytes }, i) => {
+  /** @type {Map<string, Shard>} */
+  const known = new Map();
+  shards.forEach((shard, i) => {
     const where = `manifest.shards[${i}]`;
-    if (bytes % ALIGNMENT_BYTES !== 0) refuse(`${where}.bytes`, `not a multiple of ${ALIGNMENT_BYTES}`);
-    if ((sizes.get(digest) ?? bytes) !== bytes) refuse(`${where}.bytes`, "two sizes for one sha256");
-    sizes.set(digest, bytes);
+    if (shard.bytes % ALIGNMENT_BYTES !== 0) refuse(`${where}.bytes`, `not a multiple of ${ALIGNMENT_BYTES}`);
+    const same = known.get(shard.sha256) ?? shard;
+    if (same.bytes !== shard.bytes) refuse(`${where}.bytes`, "two sizes for one sha256");
+    if (same.path !== shard.path || same.transfer_bytes !== shard.transfer_bytes) refuse(`${where}.path`, "two files for one sha256");
+    known.set(shard.sha256, shard);
   });
   const used = new Set();
-  const names = new Set();
   stages.forEach((stage, i) => {
     const where = `manifest.stages[${i}]`;
-    if (names.has(stage.name)) refuse(`${where}.name`, `a second stage ${stage.name}`);
-    names.add(stage.name);
+    if (stage.name !== STAGES[i]) refuse(`${where}.name`, `expected ${STAGES[i]}, found ${stage.name}`);
+    if (stage.load === "needed" && !DEFERRABLE.has(stage.name)) refuse(`${where}.load`, "the first picture needs all of this stage");
     if (new Set(stage.shards).size !== stage.shards.length) refuse(`${where}.shards`, "a shard is listed twice");
     stage.shards.forEach((shard, j) => {
       if (shard >= shards.length) refuse(`${where}.shards[${j}]`, `there are only ${shards.length} shards`);

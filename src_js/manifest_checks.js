@@ -12,6 +12,9 @@ import { ALIGNMENT_BYTES, partLayout, storedMatrix } from "./tensor_layout.js";
  * @typedef {import("./manifest.js").Tensor} Tensor
  */
 
+export const MODULATION_TABLE = "modulation_table";
+/** Hidden-size vectors in a row of the table: two streams of two sublayers, the single blocks, the last norm (pipeline/transformer.js). */
+const TABLE_VECTORS = 6 + 6 + 3 + 2;
 const Q4_BLOCK_SIZES = [16, 32, 64, 128];
 
 /** @type {Record<Tensor["kind"], { rank: number, formats: Tensor["format"][], split: boolean }>} */
@@ -20,6 +23,7 @@ const KINDS = {
   linear: { rank: 2, formats: ["f32", "f16", "q4"], split: true },
   conv: { rank: 4, formats: ["f32", "f16"], split: false },
   embedding: { rank: 2, formats: ["f32", "f16"], split: true },
+  table: { rank: 2, formats: ["f32"], split: true },
 };
 
 /** @param {ModelConfig} config */
@@ -68,6 +72,29 @@ export function checkTensors(manifest) {
         refuse(`${where}.parts[${j}].length`, `reaches past the end of shard ${part.shard} (${bytes} bytes)`);
       }
     });
+  });
+}
+
+/** The table of modulations and its sigmas. @param {Manifest} manifest whose tensors are checked */
+export function checkTable({ config, tensors, table_sigmas: sigmas }) {
+  sigmas.forEach((sigma, i) => {
+    const where = `manifest.table_sigmas[${i}]`;
+    if (Math.fround(sigma) !== sigma) refuse(where, `${sigma} is no float32`);
+    if (i > 0 && sigma >= /** @type {number} */ (sigmas[i - 1])) refuse(where, "does not descend");
+  });
+  const table = tensors.findIndex(({ kind }) => kind === "table");
+  if (table < 0 && sigmas.length > 0) refuse("manifest.table_sigmas", `there is no tensor ${MODULATION_TABLE}`);
+  tensors.forEach(({ kind, name, stage, shape, parts }, i) => {
+    const where = `manifest.tensors[${i}]`;
+    if ((kind === "table") !== (name === MODULATION_TABLE)) refuse(`${where}.kind`, `a table, and nothing else, is named ${MODULATION_TABLE}`);
+    if (i !== table && table >= 0) {
+      const own = parts.findIndex(({ shard }) => tensors[table]?.parts.some((part) => part.shard === shard));
+      if (own >= 0) refuse(`${where}.parts[${own}].shard`, `lies in a shard of ${MODULATION_TABLE}, which holds nothing else`);
+    }
+    if (kind !== "table") return;
+    if (stage !== "transformer") refuse(`${where}.stage`, "a table belongs to the stage transformer");
+    const columns = TABLE_VECTORS * config.transformer.hidden_size;
+    if (shape[0] !== sigmas.length || shape[1] !== columns) refuse(`${where}.shape`, `expected [${sigmas.length}, ${columns}]`);
   });
 }
 

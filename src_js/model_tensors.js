@@ -11,12 +11,17 @@
 
 const EMBEDDING = "model.embed_tokens.weight";
 
-/** @param {ModelConfig} config @returns {Record<StageName, TensorSpec[]>} stages in the manifest's order */
-export function modelTensors(config) {
+/**
+ * @param {ModelConfig} config
+ * @param {number} [tableRows] of the modulation table; 0: there is none
+ * @returns {Record<StageName, TensorSpec[]>} stages in the manifest's order
+ */
+export function modelTensors(config, tableRows = 0) {
   return {
     text_encoder: textEncoder(config.text_encoder),
     embedding: [{ name: EMBEDDING, kind: "embedding", shape: [config.text_encoder.vocab_size, config.text_encoder.hidden_size] }],
-    transformer: transformer(config.transformer),
+    transformer: [...table(config.transformer, tableRows), ...transformer(config.transformer)],
+    modulation: modulation(config.transformer),
     vae_decoder: vaeDecoder(config.vae_decoder),
   };
 }
@@ -60,16 +65,27 @@ function textEncoder(c) {
   });
 }
 
-/** @param {import("./manifest.js").TransformerConfig} c @returns {TensorSpec[]} */
-function transformer(c) {
-  const { hidden_size: d, mlp_hidden_size: mlp, attention_head_dim: head } = c;
+/** @param {import("./manifest.js").TransformerConfig} c @returns {TensorSpec[]} what depends on the timestep alone */
+function modulation({ hidden_size: d, timestep_channels: channels }) {
   return [
-    linear("time_guidance_embed.timestep_embedder.linear_1", d, c.timestep_channels),
+    linear("time_guidance_embed.timestep_embedder.linear_1", d, channels),
     linear("time_guidance_embed.timestep_embedder.linear_2", d, d),
     linear("double_stream_modulation_img.linear", 6 * d, d),
     linear("double_stream_modulation_txt.linear", 6 * d, d),
     linear("single_stream_modulation.linear", 3 * d, d),
     linear("norm_out.linear", 2 * d, d),
+  ];
+}
+
+/** @param {import("./manifest.js").TransformerConfig} c @param {number} rows @returns {TensorSpec[]} what the stage modulation gives, for some timesteps */
+function table({ hidden_size: d }, rows) {
+  return rows > 0 ? [{ name: "modulation_table", kind: "table", shape: [rows, 17 * d] }] : [];
+}
+
+/** @param {import("./manifest.js").TransformerConfig} c @returns {TensorSpec[]} */
+function transformer(c) {
+  const { hidden_size: d, mlp_hidden_size: mlp, attention_head_dim: head } = c;
+  return [
     linear("context_embedder", d, c.joint_attention_dim),
     linear("x_embedder", d, c.in_channels),
     ...repeat(c.num_layers, (i) => {

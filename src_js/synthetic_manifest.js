@@ -16,10 +16,13 @@ import { ALIGNMENT_BYTES, partLayout } from "./tensor_layout.js";
  * @property {Tensor["format"]} [format] of the blocks' linears; the others are f32 when it is f32, f16 otherwise
  * @property {number} [blockSize] of q4: 16, 32, 64 or 128
  * @property {boolean} [zeroPoints] of q4
+ * @property {number[]} [tableSigmas] of the modulation table; none: modulation is computed from its weights
  */
 
 /** Linears that a q4 bundle keeps in 4 bits: those of the text encoder's layers and the transformer's blocks. */
 const QUANTISED = /^(model\.layers|transformer_blocks|single_transformer_blocks)\./;
+/** Stages that are fetched when a picture needs them. */
+const DEFERRED = new Set(["embedding", "modulation"]);
 /** Parts of a tensor larger than a shard are whole tiles of so many rows, where one fits. */
 const ROW_GRAIN = 128;
 
@@ -28,36 +31,38 @@ const ROW_GRAIN = 128;
  * @param {StorageOptions} [options]
  * @returns {Manifest} one that parseManifest accepts
  */
-export function syntheticManifest(config, { format = "q4", blockSize = 32, zeroPoints = false } = {}) {
+export function syntheticManifest(config, { format = "q4", blockSize = 32, zeroPoints = false, tableSigmas = [] } = {}) {
   /** @type {Tensor["format"]} */
   const dense = format === "f32" ? "f32" : "f16";
   const packing = new Packing();
-  for (const [stage, specs] of Object.entries(modelTensors(config))) {
+  for (const [stage, specs] of Object.entries(modelTensors(config, tableSigmas.length))) {
     packing.begin(/** @type {Tensor["stage"]} */ (stage));
     for (const { name, kind, shape } of specs) {
       const q4 = format === "q4" && kind === "linear" && QUANTISED.test(name);
       packing.add({
         name, stage: /** @type {Tensor["stage"]} */ (stage), kind, shape,
-        format: q4 ? "q4" : kind === "vector" ? "f32" : dense, block_size: q4 ? blockSize : 0, zero_points: q4 && zeroPoints,
+        format: q4 ? "q4" : kind === "vector" || kind === "table" ? "f32" : dense, block_size: q4 ? blockSize : 0, zero_points: q4 && zeroPoints,
       });
     }
   }
   const { tensors, shards, stages } = packing;
   return {
-    schema: 1, id: "synthetic", name: "Synthetic", revision: "synthetic", notice: "", weights: format, config,
+    schema: 2, id: "synthetic", name: "Synthetic", revision: "synthetic", notice: "", weights: format, config,
     tokenizer: file(0, "json", 1),
-    stages, tensors, shards: shards.map((bytes, i) => file(i + 1, "bin", bytes)),
+    table_sigmas: tableSigmas, stages, tensors, shards: shards.map((bytes, i) => file(i + 1, "bin", bytes)),
   };
 }
 
 /** @param {number} number @param {string} suffix @param {number} bytes @returns {import("./manifest.js").FileRef} */
 function file(number, suffix, bytes) {
   const sha256 = number.toString(16).padStart(64, "0");
-  return { path: `w/${sha256}.${suffix}`, sha256, bytes };
+  return { path: `w/${sha256}.${suffix}`, sha256, bytes, encoding: "", transfer_bytes: bytes };
 }
 
 /** Lays tensors into shards in the order in which they come; every stage begins a shard of its own. */
 class Packing {
+  /** Whether the last shard takes no more. */
+  #closed = false;
   /** @type {Tensor[]} */
   tensors = [];
   /** @type {number[]} bytes */
@@ -67,10 +72,10 @@ class Packing {
 
   /** @param {Tensor["stage"]} name */
   begin(name) {
-    this.stages.push({ name, shards: [] });
+    this.stages.push({ name, load: DEFERRED.has(name) ? "needed" : "start", shards: [] });
   }
 
-  /** @param {Omit<Tensor, "parts">} tensor */
+  /** @param {Omit<Tensor, "parts">} tensor a table gets shards of its own */
   add(tensor) {
     const rows = tensor.shape[0] ?? 1;
     const most = rowsWithin(tensor, rows);
@@ -81,6 +86,7 @@ class Packing {
       const length = partLayout(tensor, count).bytes;
       parts.push({ ...this.#append(length), row_start: start, row_count: count, length });
     }
+    this.#closed = tensor.kind === "table";
     this.tensors.push({ ...tensor, parts });
   }
 
@@ -89,7 +95,8 @@ class Packing {
     const stage = /** @type {Manifest["stages"][number]} */ (this.stages.at(-1));
     const open = stage.shards.at(-1);
     const used = open === undefined ? Infinity : /** @type {number} */ (this.shards[open]);
-    if (used + length > SHARD_BYTES) {
+    if (this.#closed || used + length > SHARD_BYTES) {
+      this.#closed = false;
       stage.shards.push(this.shards.length);
       this.shards.push(0);
     }

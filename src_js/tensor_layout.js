@@ -5,7 +5,7 @@
  * A linear [N, K] is stored with k outermost, as its kernels read it (kernels/linear_weights.wgsl): dense, a row of all columns n for each
  * k; q4, words of two k and four columns, then the scales (f16) and, if any, the zero points (nibbles), a row of all columns for each
  * block of k. Rows of columns are padded to ROW_ELEMENTS. A convolution [N, K] is rows of K, padded likewise; a vector is rows of one
- * f32, an embedding rows as they are. Each section starts on ALIGNMENT_BYTES.
+ * f32, an embedding or a table rows as they are. Each section starts on ALIGNMENT_BYTES.
  */
 
 /** @typedef {Pick<import("./manifest.js").Tensor, "kind"|"shape"|"format"|"block_size"|"zero_points">} Stored */

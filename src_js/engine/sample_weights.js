@@ -31,8 +31,8 @@ const ZERO_WORD = 0x55555555;
 export async function randomWeight(engine, manifest, entry, seed = 0) {
   const alone = { ...entry, parts: entry.parts.map((part, shard) => ({ ...part, shard, offset: 0 })) };
   const shards = alone.parts.map(({ row_count: rows }, i) => (
-    { path: `sample/${i}`, sha256: "", bytes: shardBytes(partLayout(entry, rows).bytes) }));
-  const stages = [{ name: entry.stage, shards: shards.map((_, i) => i) }];
+    sampleShard(`sample/${i}`, shardBytes(partLayout(entry, rows).bytes))));
+  const stages = [{ name: entry.stage, load: /** @type {const} */ ("start"), shards: shards.map((_, i) => i) }];
   const weights = await fillStage(engine, { ...manifest, tensors: [alone], shards, stages }, entry.stage, seed);
   return { weight: weights.get(entry.name), destroy: () => weights.destroy() };
 }
@@ -55,6 +55,11 @@ export function constantWeight(engine, tensor) {
   const weight = place({ ...tensor, parts: [part] }, new Map([[0, buffer]]));
   const value = q4 ? (11 - (tensor.zero_points ? 5 : 8)) * 0.5 : 0.5;
   return { weight, value, destroy: () => engine.memory.destroy(buffer) };
+}
+
+/** @param {string} path @param {number} bytes @returns {import("../manifest.js").Shard} */
+function sampleShard(path, bytes) {
+  return { path, sha256: "", bytes, encoding: "", transfer_bytes: bytes };
 }
 
 /** @param {number} bytes */

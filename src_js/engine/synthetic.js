@@ -5,6 +5,7 @@
  * kernel lets it count.
  */
 
+import { weightShards, weightTensors } from "../manifest.js";
 import { syntheticManifest } from "../synthetic_manifest.js";
 import { partLayout } from "../tensor_layout.js";
 import { grid } from "./program.js";
@@ -71,12 +72,12 @@ export async function fillStage(engine, manifest, stageName, seed = 0) {
  * @throws {import("../errors.js").KleinbildError} out-of-memory when the GPU allows no buffer of that size; later failures are `loaded`'s
  */
 export function beginFilling(engine, manifest, stageName, seed = 0) {
-  const stage = manifest.stages.find(({ name }) => name === stageName);
-  if (!stage) throw new Error(`stage ${stageName} is not in the manifest`);
+  const shards = weightShards(manifest, stageName);
+  if (shards.length === 0) throw new Error(`stage ${stageName} is not in the manifest`);
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
-  const buffers = stage.shards.map((index) => engine.memory.create(manifest.shards[index]?.bytes ?? 0, { label: `synthetic ${index}`, usage }));
-  const byShard = new Map(stage.shards.map((index, i) => [index, /** @type {GPUBuffer} */ (buffers[i])]));
-  const entries = manifest.tensors.filter((entry) => entry.stage === stageName);
+  const buffers = shards.map((index) => engine.memory.create(manifest.shards[index]?.bytes ?? 0, { label: `synthetic ${index}`, usage }));
+  const byShard = new Map(shards.map((index, i) => [index, /** @type {GPUBuffer} */ (buffers[i])]));
+  const entries = weightTensors(manifest, stageName);
   const program = engine.program(`synthetic ${stageName}`);
   for (const [i, entry] of entries.entries()) recordTensor(program, entry, byShard, seed * entries.length + i);
   const stop = new AbortController();

@@ -7,6 +7,7 @@
  */
 
 import { KleinbildError, throwIfCancelled } from "../errors.js";
+import { weightShards, weightTensors } from "../manifest.js";
 import { partLayout } from "../tensor_layout.js";
 import { SLOT_BYTES, Staging } from "./staging.js";
 
@@ -128,18 +129,14 @@ export class StageWeights {
  * @throws {KleinbildError} out-of-memory when the GPU allows no buffer of that size, cancelled; later failures are `loaded`'s
  */
 export function beginStage(engine, manifest, stageName, readShard, { signal, onProgress, staging } = {}) {
-  const stage = manifest.stages.find((s) => s.name === stageName);
-  if (!stage) throw new Error(`stage ${stageName} is not in the manifest`);
+  const indices = weightShards(manifest, stageName);
+  if (indices.length === 0) throw new Error(`stage ${stageName} is not in the manifest`);
   throwIfCancelled(signal);
-  const shards = stage.shards.map((index) => /** @type {Shard} */ (manifest.shards[index]));
+  const shards = indices.map((index) => /** @type {Shard} */ (manifest.shards[index]));
   for (const { bytes } of shards) engine.checkBufferSize(bytes);
   const { buffers, created } = createBuffers(engine, shards);
-  const byShard = new Map(stage.shards.map((index, i) => [index, /** @type {GPUBuffer} */ (buffers[i])]));
-  /** @type {Map<string, Weight>} */
-  const weights = new Map();
-  for (const entry of manifest.tensors) {
-    if (entry.stage === stageName) weights.set(entry.name, place(entry, byShard));
-  }
+  const byShard = new Map(indices.map((index, i) => [index, /** @type {GPUBuffer} */ (buffers[i])]));
+  const weights = new Map(weightTensors(manifest, stageName).map((entry) => [entry.name, place(entry, byShard)]));
   const stop = new AbortController();
   const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const done = fillBuffers(engine, { shards, buffers: [...buffers], created, readShard }, { signal: ended, onProgress, staging });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FIELDS, parseManifest, requiredFiles } from "../../src_js/manifest.js";
+import { FIELDS, laterFiles, parseManifest, requiredFiles, weightShards, weightTensors } from "../../src_js/manifest.js";
+import { modulationColumns } from "../../src_js/pipeline/transformer.js";
 import { partLayout } from "../../src_js/tensor_layout.js";
 import { smallManifest } from "./manifest_fixture.js";
 
@@ -15,11 +16,41 @@ test("the result is a copy that holds known fields only", () => {
   assert.equal(manifest.tensors[0]?.parts[0]?.offset, 0);
 });
 
-test("required files are the tokenizer and each shard once", () => {
+test("required are the tokenizer and what the first picture needs, the rest comes later, each file once", () => {
   const json = smallManifest();
   json.shards[2] = { ...json.shards[1] };
   const manifest = parseManifest(json);
-  assert.deepEqual(requiredFiles(manifest).map((file) => file.bytes), [4000, 1280, 1280, 256, 512]);
+  assert.deepEqual(requiredFiles(manifest).map((file) => file.bytes), [4000, 1280, 8704, 256, 512]);
+  assert.deepEqual(laterFiles(manifest).map((file) => file.bytes), [1280, 4096]);
+  json.shards[6] = { ...json.shards[3] };
+  json.tensors[6] = { ...json.tensors[3], name: "other.weight", stage: "modulation", parts: [{ ...json.tensors[3].parts[0], shard: 6 }] };
+  assert.deepEqual(laterFiles(parseManifest(json)).map((file) => file.bytes), [1280], "what is required does not come later");
+  for (const stage of json.stages) stage.load = "start";
+  assert.deepEqual(laterFiles(parseManifest(json)), []);
+});
+
+test("a table is no weight: its shard and its tensor stay off the GPU", () => {
+  const manifest = parseManifest(smallManifest());
+  assert.deepEqual([weightShards(manifest, "transformer"), weightShards(manifest, "modulation")], [[3], [6]]);
+  assert.deepEqual(weightTensors(manifest, "transformer").map(({ name }) => name), ["x_embedder.weight"]);
+});
+
+test("a model without a table computes every modulation", () => {
+  const json = smallManifest();
+  json.tensors.splice(5, 1);
+  json.stages[2].shards = [3, 5];
+  json.table_sigmas = [];
+  json.tensors[3].parts[0].shard = 5;
+  assert.deepEqual(parseManifest(json), json);
+});
+
+test("a table's row is what the prelude computes", () => {
+  const { config, tensors } = parseManifest(smallManifest());
+  assert.equal(tensors[5]?.shape[1], modulationColumns(config.transformer));
+});
+
+test("a model of an earlier build is told apart from a damaged one", () => {
+  assert.throws(() => parseManifest({ ...smallManifest(), schema: 1 }), { code: "bad-manifest", message: /earlier build: package the model again/ });
 });
 
 test("part sizes follow the layout", () => {
@@ -34,7 +65,7 @@ test("part sizes follow the layout", () => {
 
 /** @type {[string, (manifest: any) => void, RegExp][]} */
 const SPOILT = [
-  ["another schema", (m) => (m.schema = 2), /manifest\.schema/],
+  ["another schema", (m) => (m.schema = 3), /manifest\.schema/],
   ["a missing field", (m) => delete m.revision, /manifest\.revision: missing/],
   ["an unknown field", (m) => (m.extra = 1), /manifest\.extra: unknown/],
   ["a __proto__ field", (m) => Object.defineProperty(m, "__proto__", { value: 1, enumerable: true }), /__proto__: unknown/],
@@ -55,8 +86,45 @@ const SPOILT = [
   ["a path of another digest", (m) => (m.shards[0].sha256 = "f".repeat(64)), /shards\[0\]\.path/],
   ["a digest in capitals", (m) => (m.tokenizer.sha256 = "A".repeat(64)), /tokenizer\.sha256/],
   ["a shard above 64 MiB", (m) => (m.shards[0].bytes = 64 * 2 ** 20 + 256), /shards\[0\]\.bytes/],
-  ["a shard of odd size", (m) => (m.shards[0].bytes = 1000), /shards\[0\]\.bytes/],
-  ["two sizes for one digest", (m) => (m.shards[2] = { ...m.shards[1], bytes: 768 }), /shards\[2\]\.bytes: two sizes/],
+  ["a shard of odd size", (m) => (m.shards[0].bytes = m.shards[0].transfer_bytes = 1000), /shards\[0\]\.bytes/],
+  ["two sizes for one digest", (m) => (m.shards[2] = { ...m.shards[1], bytes: 768, transfer_bytes: 768 }), /shards\[2\]\.bytes: two sizes/],
+  ["another encoding", (m) => (m.shards[3].encoding = "br"), /shards\[3\]\.encoding/],
+  ["gzip under a plain name", (m) => (m.shards[0].encoding = "gzip"), /shards\[0\]\.encoding/],
+  ["a plain file under a gzip name", (m) => (m.tokenizer.encoding = ""), /tokenizer\.encoding/],
+  ["a plain file that is sent in other bytes", (m) => (m.shards[0].transfer_bytes = 1279), /shards\[0\]\.transfer_bytes/],
+  ["a transfer of nothing", (m) => (m.shards[3].transfer_bytes = 0), /shards\[3\]\.transfer_bytes/],
+  ["a transfer above 64 MiB", (m) => (m.shards[3].transfer_bytes = 2 ** 26 + 1), /shards\[3\]\.transfer_bytes/],
+  ["two files for one digest", (m) => (m.shards[2] = { ...m.shards[1], path: `${m.shards[1].path}.gz`, encoding: "gzip", transfer_bytes: 9 }),
+    /shards\[2\]\.path: two files/],
+  ["a path out of w/ in gzip", (m) => (m.shards[3].path = "w/../secret.bin.gz"), /shards\[3\]\.path/],
+  ["a stage of another name", (m) => (m.stages[3].name = "moderation"), /stages\[3\]\.name/],
+  ["stages out of order", (m) => m.stages.reverse(), /stages\[0\]\.name: expected text_encoder/],
+  ["a stage that is loaded at leisure", (m) => (m.stages[1].load = "later"), /stages\[1\]\.load/],
+  ["a first picture without its transformer", (m) => (m.stages[2].load = "needed"), /stages\[2\]\.load/],
+  ["a sigma above 1", (m) => (m.table_sigmas[0] = 1.5), /table_sigmas\[0\]/],
+  ["a sigma of zero", (m) => (m.table_sigmas[1] = 0), /table_sigmas\[1\]/],
+  ["a sigma that no float32 is", (m) => (m.table_sigmas[1] = 0.7), /table_sigmas\[1\]: 0\.7 is no float32/],
+  ["sigmas that ascend", (m) => m.table_sigmas.reverse(), /table_sigmas\[1\]: does not descend/],
+  ["a sigma twice", (m) => (m.table_sigmas[1] = 1), /table_sigmas\[1\]/],
+  ["sigmas without end", (m) => (m.table_sigmas = Array.from({ length: 257 }, (_, i) => 1 - i / 512)), /manifest\.table_sigmas/],
+  ["sigmas without a table", (m) => m.tensors.splice(5, 1), /table_sigmas/],
+  ["a table without sigmas", (m) => (m.table_sigmas = []), /tensors\[5\]\.shape: expected \[0, 1088\]/],
+  ["a table with a row more than sigmas", (m) => m.table_sigmas.pop(), /tensors\[5\]\.shape/],
+  ["a table that is too narrow", (m) => Object.assign(m.tensors[5], { shape: [2, 1024], parts: [{ ...m.tensors[5].parts[0], length: 8192 }] }),
+    /tensors\[5\]\.shape/],
+  ["a table in f16", (m) => (m.tensors[5].format = "f16"), /tensors\[5\]\.format/],
+  ["a table of another name", (m) => (m.tensors[5].name = "another_table"), /tensors\[5\]\.kind/],
+  ["a weight of the table's name", (m) => {
+    m.tensors.splice(5, 1);
+    m.table_sigmas = [];
+    m.tensors[3].name = "modulation_table";
+  }, /tensors\[3\]\.kind/],
+  ["a table in another stage", (m) => {
+    m.stages[2].shards = [3];
+    m.stages[3].shards = [6, 5];
+    m.tensors[5].stage = "modulation";
+  }, /tensors\[5\]\.stage/],
+  ["a weight in the table's shard", (m) => (m.tensors[3].parts[0].shard = 5), /tensors\[3\]\.parts\[0\]\.shard: lies in a shard of/],
   ["a stage twice", (m) => (m.stages[1].name = "text_encoder"), /stages\[1\]\.name/],
   ["a stage too few", (m) => m.stages.pop(), /manifest\.stages/],
   ["a shard that is not there", (m) => (m.stages[0].shards = [9]), /stages\[0\]\.shards\[0\]/],

@@ -1,15 +1,23 @@
 /**
- * A small valid manifest: every kind and format of tensor once, sizes as the packager would write them.
+ * A small valid manifest: every kind and format of tensor once, files plain and gzip, sizes as the packager would write them.
  */
 
 const digest = (/** @type {string} */ digit) => digit.repeat(64);
+
+/** @param {string} digit @param {string} suffix @param {number} bytes @param {number} [packed] bytes of it as gzip */
+function file(digit, suffix, bytes, packed) {
+  const path = `w/${digest(digit)}.${suffix}`;
+  return packed === undefined
+    ? { path, sha256: digest(digit), bytes, encoding: "", transfer_bytes: bytes }
+    : { path: `${path}.gz`, sha256: digest(digit), bytes, encoding: "gzip", transfer_bytes: packed };
+}
 
 /** @returns {any} a fresh copy, to be spoilt by a test */
 export function smallManifest() {
   const part = (/** @type {number} */ shard, /** @type {number} */ rows, /** @type {number} */ length, offset = 0, start = 0) => (
     { shard, row_start: start, row_count: rows, offset, length });
   return {
-    schema: 1,
+    schema: 2,
     id: "tiny-q4-00000000",
     name: "Tiny",
     revision: digest("0"),
@@ -35,12 +43,14 @@ export function smallManifest() {
       default_height: 256,
       default_steps: 4,
     },
-    tokenizer: { path: `w/${digest("a")}.json`, sha256: digest("a"), bytes: 4000 },
+    tokenizer: file("a", "json", 4000, 1500),
+    table_sigmas: [1, 0.5],
     stages: [
-      { name: "text_encoder", shards: [0] },
-      { name: "embedding", shards: [1, 2] },
-      { name: "transformer", shards: [3] },
-      { name: "vae_decoder", shards: [4] },
+      { name: "text_encoder", load: "start", shards: [0] },
+      { name: "embedding", load: "needed", shards: [1, 2] },
+      { name: "transformer", load: "start", shards: [5, 3] },
+      { name: "modulation", load: "needed", shards: [6] },
+      { name: "vae_decoder", load: "start", shards: [4] },
     ],
     tensors: [
       // q4, 10 x 40, blocks of 16: 16 columns with padding, 48 k in 3 blocks; codes 16*24 -> 512, scales 3*16*2 -> 256, zero points 3*8.
@@ -56,8 +66,15 @@ export function smallManifest() {
       // 3x3 convolution of 2 channels: K = 18, padded to 24.
       { name: "decoder.conv_in.weight", stage: "vae_decoder", kind: "conv", shape: [5, 2, 3, 3], format: "f32",
         block_size: 0, zero_points: false, parts: [part(4, 5, 480)] },
+      // a row of 17 vectors of 64 for each sigma
+      { name: "modulation_table", stage: "transformer", kind: "table", shape: [2, 1088], format: "f32", block_size: 0,
+        zero_points: false, parts: [part(5, 2, 8704)] },
+      { name: "time_guidance_embed.timestep_embedder.linear_1.weight", stage: "modulation", kind: "linear", shape: [64, 32],
+        format: "f16", block_size: 0, zero_points: false, parts: [part(6, 64, 4096)] },
     ],
-    shards: [["1", 1280], ["2", 1280], ["3", 768], ["4", 256], ["5", 512]].map(([digit, bytes]) => (
-      { path: `w/${digest(String(digit))}.bin`, sha256: digest(String(digit)), bytes })),
+    shards: [
+      file("1", "bin", 1280), file("2", "bin", 1280), file("3", "bin", 768), file("4", "bin", 256, 200), file("5", "bin", 512),
+      file("6", "bin", 8704), file("7", "bin", 4096, 3900),
+    ],
   };
 }

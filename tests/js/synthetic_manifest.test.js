@@ -13,6 +13,7 @@ const config = (name) => JSON.parse(readFileSync(new URL(`../../src_js/bench/${n
 
 for (const name of ["klein4b", "small"]) {
   for (const options of [
+    { tableSigmas: [1, 0.5, 0.25] },
     { blockSize: 16, zeroPoints: true }, { blockSize: 32 }, { blockSize: 128 },
     { format: /** @type {const} */ ("f16") }, { format: /** @type {const} */ ("f32") },
   ]) {

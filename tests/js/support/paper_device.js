@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { globals } from "webgpu";
 import { Engine } from "../../../src_js/engine/engine.js";
 import { KERNEL_FILES } from "../../../src_js/engine/kernel_source.js";
+import { weightShards, weightTensors } from "../../../src_js/manifest.js";
 import { StageWeights, place } from "../../../src_js/engine/weights.js";
 
 Object.assign(globalThis, globals);
@@ -115,8 +116,8 @@ export function paperEngine(info) {
  * @type {typeof import("../../../src_js/engine/weights.js").beginStage}
  */
 export function paperStage(engine, manifest, stageName) {
-  const shards = manifest.stages.find(({ name }) => name === stageName)?.shards ?? [];
+  const shards = weightShards(manifest, stageName);
   const buffers = new Map(shards.map((i) => [i, engine.memory.create(manifest.shards[i]?.bytes ?? NaN)]));
-  const entries = manifest.tensors.filter(({ stage }) => stage === stageName);
+  const entries = weightTensors(manifest, stageName);
   return new StageWeights(engine.memory, [...buffers.values()], new Map(entries.map((entry) => [entry.name, place(entry, buffers)])));
 }
