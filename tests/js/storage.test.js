@@ -14,7 +14,7 @@ async function setUp() {
   /** @type {number[]} */
   const waits = [];
   const wait = async (/** @type {number} */ milliseconds) => void waits.push(milliseconds);
-  const store = await ShardStore.open({ baseUrl: BASE_URL, fetch: server.fetch, layer, wait });
+  const store = await ShardStore.open({ baseUrl: BASE_URL, model: REFS, fetch: server.fetch, layer, wait });
   return { server, layer, waits, store };
 }
 
@@ -52,7 +52,7 @@ test("a wrong digest is fetched once more, past the HTTP cache", async () => {
   const { server, store } = await setUp();
   server.answers.set(FIRST.file.path, [new Uint8Array(1000)]);
   await store.install([FIRST.file], {});
-  assert.deepEqual(server.requests.map(({ cache }) => cache), [undefined, "reload"]);
+  assert.deepEqual(server.requests.map(({ cache }) => cache), ["default", "reload"]);
   assert.deepEqual(await store.missing([FIRST.file]), []);
 });
 
@@ -148,7 +148,7 @@ test("a read past the end, or of a file that is not there, is a bad shard", asyn
 
 test("JSON is read by its reference, and anything else is refused", async () => {
   const { store, layer } = await setUp();
-  const file = { path: `w/${"a".repeat(64)}.json`, sha256: "a".repeat(64), bytes: 7 };
+  const file = { path: `w/${"a".repeat(64)}.json`, sha256: "a".repeat(64), bytes: 7, encoding: /** @type {const} */ (""), transfer_bytes: 7 };
   layer.files.set(`${"a".repeat(64)}.json`, new TextEncoder().encode('{"a":1}'));
   assert.deepEqual(await store.readJson(file), { a: 1 });
   layer.files.set(`${"b".repeat(64)}.json`, new TextEncoder().encode("{nothing"));

@@ -36,7 +36,7 @@ async function fillStore(manifest) {
   for (const [name, bytes] of sizes) if (wanted.get(name) !== bytes) await layer.remove(name);
   const data = randomBytes(Math.max(...wanted.values()));
   for (const [name, bytes] of wanted) if (sizes.get(name) !== bytes) await layer.write(name, data.slice(0, bytes));
-  return ShardStore.open({ baseUrl: "/", layer });
+  return ShardStore.open({ baseUrl: "/", model: manifest.shards, layer });
 }
 
 /** @param {Options} options */
