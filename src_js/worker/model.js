@@ -6,7 +6,7 @@
 
 import { createEngine } from "../engine/engine.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { parseManifest, requiredFiles } from "../manifest.js";
+import { laterFiles, parseManifest, requiredFiles } from "../manifest.js";
 import { Generator } from "../pipeline/generator.js";
 import { PromptCache } from "../pipeline/prompt_cache.js";
 import { BlobCache } from "../storage/blob_cache.js";
@@ -64,21 +64,35 @@ export async function openPrompts() {
 export async function openModel(manifestUrl) {
   const url = new URL(manifestUrl, self.location.origin);
   const manifest = parseManifest(await fetchManifest(url));
-  const store = await ShardStore.open({ baseUrl: new URL("/", url).href });
+  const store = await ShardStore.open({ baseUrl: new URL("/", url).href, model: [...requiredFiles(manifest), ...laterFiles(manifest)] });
   return { manifest, store };
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
 export async function inspectModel({ manifest, store }) {
   const files = requiredFiles(manifest);
-  const bytes = (/** @type {readonly { bytes: number }[]} */ some) => some.reduce((sum, file) => sum + file.bytes, 0);
+  const bytes = (/** @type {readonly import("../manifest.js").FileRef[]} */ some) => some.reduce((sum, file) => sum + file.transfer_bytes, 0);
   const { default_width: width, default_height: height, default_steps: steps } = manifest.config;
   return {
     totalBytes: bytes(files),
     missingBytes: bytes(await store.missing(files)),
+    laterBytes: bytes(await store.missing(laterFiles(manifest))),
     persistent: store.persistent,
     defaults: { width, height, steps },
   };
+}
+
+/**
+ * Downloads what no picture needed yet. Where the browser keeps nothing beyond the visit, that would only fill the memory: nothing then.
+ * @param {Model} model
+ * @param {(progress: { bytes: number, totalBytes: number }) => void} onProgress
+ * @returns {Promise<boolean>} whether the whole model is on this device now
+ * @throws {KleinbildError} "download-failed", "bad-shard", "storage-full"
+ */
+export async function fetchLater({ manifest, store }, onProgress) {
+  if (!store.persistent) return false;
+  await store.installLater(laterFiles(manifest), { onProgress });
+  return true;
 }
 
 /**
@@ -112,10 +126,12 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
     });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 0, steps: 1, fraction });
-    store.openAhead(manifest.shards);
+    const [, ...shards] = requiredFiles(manifest);
+    store.openAhead(shards);
     const vocabulary = /** @type {any} */ (await store.readJson(manifest.tokenizer));
     const readShard = store.read.bind(store);
-    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, prompts, platform });
+    const fetchShards = store.install.bind(store);
+    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });
     const { vendor, architecture, description, precision: used, fallback, limits } = engine.info;
