@@ -1,4 +1,4 @@
-"""The model on the device: downloaded once, what comes first and what comes later, repaired, enough for an offline visit."""
+"""The model on the device: downloaded once, first and later parts, repaired, enough for an offline visit."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def first_shard(page: Page, stage: str) -> str:
 
 def kept_name(path: str) -> str:
     """The name under which a file of the server is kept: plain."""
-    return path.rsplit("/", 1)[1].removesuffix(".gz")
+    return path.rpartition("/")[2].removesuffix(".gz")
 
 
 def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Route], None], list[str]]:
