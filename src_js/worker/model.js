@@ -130,7 +130,11 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
     store.openAhead(shards);
     const vocabulary = /** @type {any} */ (await store.readJson(manifest.tokenizer));
     const readShard = store.read.bind(store);
-    const fetchShards = store.install.bind(store);
+    /** @type {import("../pipeline/generator.js").FetchShards} */
+    const fetchShards = async (some, options) => {
+      await store.install(some, options);
+      store.openAhead(some);
+    };
     const generator = await Generator.load({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });

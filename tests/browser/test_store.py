@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,32 @@ def test_a_second_visit_fetches_no_weight_byte(browser: Browser, url: str) -> No
         expect(page.locator("#later")).to_be_empty()
         one.load_model()
         assert one.weight_paths == []
+
+
+def test_two_tabs_download_a_model_once_between_them(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        one.context.route("**/w/*", slowly)
+        first = one.open()
+        other = one.context.new_page()
+        for page in (first, other):
+            page.goto(url)
+            page.wait_for_selector("#make:enabled")
+        for page in (first, other):
+            page.fill("#prompt", "a red fox")
+            page.click("#make")
+        for page in (first, other):
+            page.wait_for_selector("#device:not(:empty)", state="attached", timeout=PICTURE_TIMEOUT_MS)
+            page.keyboard.press("Escape")
+            page.wait_for_selector("#make:enabled", timeout=PICTURE_TIMEOUT_MS)
+            expect(page.locator("#failure")).to_be_hidden()
+        assert len(one.weight_paths) > 1
+        assert sorted(one.weight_paths) == sorted(set(one.weight_paths))
+
+
+def slowly(route: Route) -> None:
+    """Answers late enough that another tab asks meanwhile."""
+    time.sleep(0.2)
+    route.continue_()
 
 
 def test_an_interrupted_download_continues(browser: Browser, url: str) -> None:

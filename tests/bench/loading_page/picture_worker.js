@@ -8,6 +8,7 @@ import { Generator } from "../../../src_js/pipeline/generator.js";
 import { PromptCache } from "../../../src_js/pipeline/prompt_cache.js";
 import { openOpfs } from "../../../src_js/storage/opfs.js";
 import { ShardStore } from "../../../src_js/storage/shard_store.js";
+import { requiredFiles } from "../../../src_js/manifest.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { randomBytes } from "./random_bytes.js";
 
@@ -52,7 +53,7 @@ async function measure({ model, side, steps, cold }) {
   const readKernel = async (/** @type {string} */ kernel) => (await fetch(`/src_js/kernels/${kernel}.wgsl`)).text();
   const engine = await createEngine({ gpu: navigator.gpu, precision: "auto", readKernel });
   post({ type: "time", label: "the GPU is open", seconds: seconds(click) });
-  store.openAhead(manifest.shards);
+  store.openAhead(requiredFiles(manifest).slice(1));
   const prompts = new PromptCache(undefined);
   const generator = await Generator.load({ engine, manifest, vocabulary: vocabulary(manifest), readShard: store.read.bind(store), prompts });
 
