@@ -130,7 +130,7 @@ def test_second_run_downloads_no_weights_and_draws_the_same(tiny_site: Path, tmp
     )
     first = generate(tiny_site, tmp_path, *arguments)
     served = {f"/w/{path.name}" for path in (tiny_site / "w").iterdir()}
-    # one step is at sigma 1, which the table knows; and nothing is fetched for pictures that are not asked for
+    # one step is at sigma 1, which the table knows, and nothing is fetched for later pictures
     assert sorted(first.weight_requests) == sorted(served - modulation_paths(tiny_site))
     second = generate(tiny_site, tmp_path, *arguments)
     assert second.weight_requests == []

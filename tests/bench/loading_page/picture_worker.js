@@ -4,11 +4,11 @@
  */
 
 import { createEngine } from "../../../src_js/engine/engine.js";
+import { requiredFiles } from "../../../src_js/manifest.js";
 import { Generator } from "../../../src_js/pipeline/generator.js";
 import { PromptCache } from "../../../src_js/pipeline/prompt_cache.js";
 import { openOpfs } from "../../../src_js/storage/opfs.js";
 import { ShardStore } from "../../../src_js/storage/shard_store.js";
-import { requiredFiles } from "../../../src_js/manifest.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { randomBytes } from "./random_bytes.js";
 
