@@ -66,13 +66,13 @@ class OpfsLayer {
   }
 
   async sizes() {
-    /** @type {Map<string, number>} */
-    const sizes = new Map();
+    /** @type {Promise<[string, number]>[]} each a message to the browser's process, so all at once */
+    const sizes = [];
     for await (const [name, handle] of this.directory.entries()) {
       if (handle.kind !== "file" || name.endsWith(PART_SUFFIX)) continue;
-      sizes.set(name, (await /** @type {FileSystemFileHandle} */ (handle).getFile()).size);
+      sizes.push(/** @type {FileSystemFileHandle} */ (handle).getFile().then(({ size }) => [name, size]));
     }
-    return sizes;
+    return new Map(await Promise.all(sizes));
   }
 
   /** @param {string} name */

@@ -70,13 +70,14 @@ export async function openModel(manifestUrl) {
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
 export async function inspectModel({ manifest, store }) {
-  const files = requiredFiles(manifest);
+  const [required, later] = [requiredFiles(manifest), laterFiles(manifest)];
+  const missing = new Set(await store.missing([...required, ...later]));
   const bytes = (/** @type {readonly import("../manifest.js").FileRef[]} */ some) => some.reduce((sum, file) => sum + file.transfer_bytes, 0);
   const { default_width: width, default_height: height, default_steps: steps } = manifest.config;
   return {
-    totalBytes: bytes(files),
-    missingBytes: bytes(await store.missing(files)),
-    laterBytes: bytes(await store.missing(laterFiles(manifest))),
+    totalBytes: bytes(required),
+    missingBytes: bytes(required.filter((file) => missing.has(file))),
+    laterBytes: bytes(later.filter((file) => missing.has(file))),
     persistent: store.persistent,
     defaults: { width, height, steps },
   };
