@@ -9,8 +9,10 @@ import { Damaged, Gunzip, TooLong } from "./gunzip.js";
 
 /** @typedef {Pick<import("../manifest.js").FileRef, "bytes"|"encoding"|"transfer_bytes">} Promised the file's exact sizes */
 
-/** Three shards in flight keep the network busy while others are hashed and written; more only costs memory. */
-export const FILES_IN_FLIGHT = 3;
+/** In flight together: three full shards keep the network busy while others are hashed and written; more only costs memory. */
+const BYTES_IN_FLIGHT = 3 * 64 * 2 ** 20;
+/** Of small files more wait for answers than for bytes; a browser opens so many connections to one server. */
+const MOST_FILES_IN_FLIGHT = 6;
 const RETRY_DELAYS_MS = [500, 1500, 4000, 10000];
 const STALL_MS = 30000;
 
@@ -53,6 +55,12 @@ export async function download(url, file, options) {
       await wait(delay, options.signal);
     }
   }
+}
+
+/** @param {readonly Promised[]} files @returns {number} how many of them are fetched at a time */
+export function filesInFlight(files) {
+  const largest = Math.max(1, ...files.map(({ bytes }) => bytes));
+  return Math.min(MOST_FILES_IN_FLIGHT, Math.max(1, Math.floor(BYTES_IN_FLIGHT / largest)));
 }
 
 /**

@@ -8,7 +8,7 @@
 
 import { sha256Hex } from "../digest.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { FILES_IN_FLIGHT, download, forEachInFlight } from "./download.js";
+import { download, filesInFlight, forEachInFlight } from "./download.js";
 import { Damaged } from "./gunzip.js";
 import { MemoryLayer } from "./memory.js";
 import { OpenFiles } from "./open_files.js";
@@ -170,7 +170,7 @@ export class ShardStore {
     const missing = await this.missing(files);
     throwIfCancelled(signal);
     const report = progressCounter(missing, onProgress);
-    await forEachInFlight(missing, FILES_IN_FLIGHT, async (file, stop) => {
+    await forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
       await turn();
       await this.#obtain(file, (count) => report(file, count, false), stop);
       report(file, file.transfer_bytes, true);

@@ -45,8 +45,8 @@ test("what is needed now goes ahead, and the rest goes on afterwards", async () 
   await urgent;
   const order = asked(server);
   const [first, last] = [order.indexOf(35), order.indexOf(39)];
-  // Those that were in flight already may come to their end, and one lane may have begun with its next.
-  assert.ok(first <= 8, `${order}`);
+  // Those that were in flight already may come to their end, and some lanes may have begun with their next.
+  assert.ok(first <= 15, `${order}`);
   assert.deepEqual(order.slice(first, last + 1).filter((i) => i < 35), [], "nothing is begun between");
   await later;
   assert.deepEqual([...asked(server)].sort((a, b) => a - b), REFS.map((_, i) => i), "each once");
