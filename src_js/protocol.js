@@ -74,7 +74,8 @@ import { KleinbildError } from "./errors.js";
  */
 
 /**
- * "download" counts bytes and files, of the start or of what one picture needs; "tuning" measures kernels, and counts them; "loading" puts a model on the GPU; the others are the stages of a picture.
+ * "download" counts bytes and files, of the start or of what one picture needs; "tuning" measures kernels, and counts them; "loading"
+ * puts a model on the GPU; the others are the stages of a picture.
  * @typedef {"download"|"tuning"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
  */
 

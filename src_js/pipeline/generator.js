@@ -46,10 +46,11 @@ import { Tokenizer } from "./tokenizer/tokenizer.js";
  * Brings shards that not every picture needs to this device, if they are not here.
  * @callback FetchShards
  * @param {readonly Shard[]} shards
- * @param {{signal?: AbortSignal | undefined, onProgress?: (progress: {bytes: number, totalBytes: number, files: number, totalFiles: number}) => void}} options
- *   onProgress: not called when all are here
+ * @param {{signal?: AbortSignal | undefined, onProgress?: (progress: FetchProgress) => void}} options onProgress: not called when all are here
  * @returns {Promise<void>}
  */
+
+/** @typedef {{bytes: number, totalBytes: number, files: number, totalFiles: number}} FetchProgress bytes as they are sent */
 
 /**
  * @typedef {object} Progress

@@ -21,6 +21,7 @@ const STALL_MS = 30000;
  * @property {typeof fetch} fetch
  * @property {(milliseconds: number, signal: AbortSignal | undefined) => Promise<void>} [wait] for tests
  * @property {RequestCache} [cache]
+ * @property {number | undefined} [retries] after failures that another try may mend, 4 unless given
  * @property {AbortSignal | undefined} [signal]
  * @property {(bytes: number) => void} [onBytes] bytes received of this file so far, as they are sent; falls back when a try fails
  */
@@ -49,7 +50,7 @@ export async function download(url, file, options) {
         throw new KleinbildError("bad-shard", `${url} ${error.message}. The copy on the server is damaged: build the site again.`, { cause: error });
       }
       if (!(error instanceof Interrupted)) throw error;
-      const delay = RETRY_DELAYS_MS[attempt];
+      const delay = RETRY_DELAYS_MS.slice(0, options.retries)[attempt];
       if (delay === undefined) throw failed(url, `${error.message}, ${attempt + 1} times`, error);
       options.onBytes?.(0);
       await wait(delay, options.signal);

@@ -40,7 +40,10 @@ import { openOpfs } from "./opfs.js";
  * @typedef {object} InstallOptions
  * @property {(progress: InstallProgress) => void} [onProgress]
  * @property {AbortSignal | undefined} [signal]
+ * @property {number} [retries] of a download that breaks off; fewer than usual where somebody would rather know soon
  */
+
+/** @typedef {{ onBytes: (bytes: number) => void, signal: AbortSignal, retries: number | undefined }} Fetching of one file */
 
 const DIRECTORY = ["kleinbild", "weights"];
 /** So many files are looked up one by one; for more, all that are there are listed. */
@@ -166,26 +169,27 @@ export class ShardStore {
   }
 
   /** @param {readonly FileRef[]} files @param {InstallOptions} options @param {() => Promise<void>} turn to wait for before each file */
-  async #installMissing(files, { onProgress, signal }, turn) {
+  async #installMissing(files, { onProgress, signal, retries }, turn) {
     const missing = await this.missing(files);
     throwIfCancelled(signal);
     const report = progressCounter(missing, onProgress);
     await forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
       await turn();
-      await this.#obtain(file, (count) => report(file, count, false), stop);
+      await this.#obtain(file, { onBytes: (count) => report(file, count, false), signal: stop, retries });
       report(file, file.transfer_bytes, true);
     }, signal);
   }
 
   /**
    * Fetches and keeps a file, unless somebody else did meanwhile.
-   * @param {FileRef} file @param {(bytes: number) => void} onBytes @param {AbortSignal} signal
+   * @param {FileRef} file @param {Fetching} fetching
    */
-  async #obtain(file, onBytes, signal) {
+  async #obtain(file, fetching) {
+    const { signal } = fetching;
     const name = fileName(file);
     const fetchUnlessHere = async () => {
       if (this.#here.has(name) || (await this.#find(file))) return;
-      const bytes = await this.#fetchVerified(file, onBytes, signal);
+      const bytes = await this.#fetchVerified(file, fetching);
       throwIfCancelled(signal);
       await this.#layer.exclusively(() => this.#keep(file, bytes));
       this.#here.add(name);
@@ -214,10 +218,10 @@ export class ShardStore {
     }
   }
 
-  /** @param {FileRef} file @param {(bytes: number) => void} onBytes @param {AbortSignal} signal */
-  async #fetchVerified(file, onBytes, signal) {
+  /** @param {FileRef} file @param {Fetching} fetching */
+  async #fetchVerified(file, fetching) {
     const url = new URL(file.path, this.#baseUrl).href;
-    const options = { fetch: this.#fetch, ...(this.#wait && { wait: this.#wait }), signal, onBytes };
+    const options = { fetch: this.#fetch, ...(this.#wait && { wait: this.#wait }), ...fetching };
     let damage = "";
     // The first fault may be a damaged copy in the HTTP cache: once more, past it.
     for (const cache of /** @type {const} */ (["default", "reload"])) {

@@ -1,8 +1,8 @@
 /**
  * What the worker does with each message. One thing at a time: a start, or one picture. Beside them goes on, once
  * a picture was made, the download of the rest of the model. Every failure leaves as an error message, and
- * whatever a failure may have broken is thrown away, so that the next picture begins on a fresh device. The model and the PNG encoder are passed in, which keeps this file free of WebGPU and
- * storage.
+ * whatever a failure may have broken is thrown away, so that the next picture begins on a fresh device. The
+ * model and the PNG encoder are passed in, which keeps this file free of WebGPU and storage.
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";

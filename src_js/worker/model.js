@@ -19,6 +19,8 @@ import { TuningCache } from "./tuning_cache.js";
 const MAX_MANIFEST_CHARACTERS = 32 * 1024 * 1024;
 /** Share of the start's progress bar that the download takes, when there is one. */
 const DOWNLOAD_SHARE = 0.95;
+/** Two seconds: who waits for a picture without a connection is told soon. */
+const PICTURE_RETRIES = 2;
 /** Share of what is left of it that measuring kernels takes, when there is no report of that yet. */
 const TUNING_SHARE = 0.9;
 /** What was kept of prompts, beside the weights. At the real model's 15.7 MB a prompt: sixteen. */
@@ -133,7 +135,7 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
     const readShard = store.read.bind(store);
     /** @type {import("../pipeline/generator.js").FetchShards} */
     const fetchShards = async (some, options) => {
-      await store.install(some, options);
+      await store.install(some, { ...options, retries: PICTURE_RETRIES });
       store.openAhead(some);
     };
     const generator = await Generator.load({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });

@@ -80,6 +80,10 @@ test("a broken connection is retried with growing pauses, then given up", async 
   again.server.answers.set(FIRST.file.path, ["down", "down", "down", "down", "down"]);
   await assert.rejects(again.store.install([FIRST.file], {}), { code: "download-failed", message: /5 times/ });
   assert.equal(again.server.requests.length, 5);
+  const hurried = await setUp();
+  hurried.server.answers.set(FIRST.file.path, ["down", "down", "down"]);
+  await assert.rejects(hurried.store.install([FIRST.file], { retries: 2 }), { code: "download-failed", message: /3 times/ });
+  assert.deepEqual([hurried.server.requests.length, hurried.waits], [3, [500, 1500]]);
 });
 
 test("an answer that will not change is not retried", async () => {
