@@ -19,7 +19,8 @@ import { KleinbildError } from "./errors.js";
 
 /**
  * @typedef {{ type: "inspect", manifestUrl: string }} InspectMessage which files are still to be downloaded?
- * @typedef {{ type: "start", manifestUrl: string, precision: Precision }} StartMessage
+ * @typedef {{ type: "start", manifestUrl: string, precision: Precision, background: boolean }} StartMessage background: once a picture was
+ *   made, what only other pictures need may be downloaded, too
  * @typedef {{ type: "plan", job: number, manifestUrl: string, precision: Precision,
  *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null }} PlanMessage what a picture will need of the GPU's memory
  * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null }}
@@ -33,8 +34,9 @@ import { KleinbildError } from "./errors.js";
 
 /**
  * @typedef {object} InspectInfo
- * @property {number} totalBytes of all files that the model needs
- * @property {number} missingBytes of those not yet on the device
+ * @property {number} totalBytes to download before the first picture where nothing is on the device
+ * @property {number} missingBytes of them, still to be downloaded
+ * @property {number} laterBytes still to be downloaded that only some pictures need
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
  */
@@ -72,7 +74,8 @@ import { KleinbildError } from "./errors.js";
  */
 
 /**
- * "download" counts bytes and files; "tuning" measures kernels, and counts them; "loading" puts a model on the GPU; the others are the stages of a picture.
+ * "download" counts bytes and files, of the start or of what one picture needs; "tuning" measures kernels, and counts them; "loading"
+ * puts a model on the GPU; the others are the stages of a picture.
  * @typedef {"download"|"tuning"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
  */
 
@@ -87,6 +90,14 @@ import { KleinbildError } from "./errors.js";
  * @property {number} [bytesPerSecond] of loading
  */
 
+/**
+ * @typedef {object} BackgroundState of the download of what only some pictures need
+ * @property {number} bytes downloaded in this visit; never decreasing until it stops
+ * @property {number} totalBytes to download
+ * @property {boolean} done whether the whole model is on this device
+ * @property {string} problem why it stopped, "" while it goes on; it is tried again after the next picture
+ */
+
 /** @typedef {"int32"|"float32"|"uint8"} TraceType */
 
 /**
@@ -95,6 +106,7 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "planned", job: number, needs: MemoryNeeds }} PlannedMessage
  * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
  * @typedef {{ type: "forgotten" }} ForgottenMessage
+ * @typedef {{ type: "background" } & BackgroundState} BackgroundMessage
  * @typedef {object} TraceMessage
  * @property {"trace"} type
  * @property {number} job
@@ -117,7 +129,7 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | BackgroundMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
  */
 
 export const MAX_PROMPT_CHARACTERS = 100_000;

@@ -61,6 +61,11 @@ const ADVICE = {
     title: "The download stopped",
     steps: ["Check the connection and try again: it continues where it stopped."],
   }),
+  incomplete: () => ({
+    title: "A part of the model is not on this device yet",
+    steps: ["Connect to the site again and make the picture: only the missing part is downloaded.",
+      "Until then, take a prompt that worked before, a square format and the model's own number of steps."],
+  }),
   "storage-full": () => ({
     title: "There is no room left for the model",
     steps: ["Free disk space: the browser lets a site use only a part of what is free.",

@@ -6,7 +6,7 @@
 
 import { element } from "./elements.js";
 import { diceSeed, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "./settings.js";
-import { formatBytes, memoryText } from "./wording.js";
+import { formatBytes, laterText, memoryText } from "./wording.js";
 
 /** @typedef {import("./settings.js").FieldName} FieldName */
 /** @typedef {import("./settings.js").FieldValues} FieldValues */
@@ -19,6 +19,7 @@ export class Form {
   #keepPrompts = element("keep-prompts", HTMLInputElement);
   #memory = element("memory", HTMLInputElement);
   #memoryNeeds = element("memory-needs", HTMLElement);
+  #later = element("later", HTMLElement);
   #make = element("make", HTMLButtonElement);
   #cancel = element("cancel", HTMLButtonElement);
   /** @type {HTMLButtonElement[]} */
@@ -134,9 +135,10 @@ export class Form {
     if (focused && wasBusy !== busy) (busy ? this.#cancel : this.#make).focus({ preventScroll: true });
   }
 
-  /** @param {number} bytes still to be downloaded before the first picture */
-  setMissingBytes(bytes) {
-    this.#missingBytes = bytes;
+  /** @param {Pick<import("../protocol.js").InspectInfo, "missingBytes"|"laterBytes"|"persistent">} info what is still to be downloaded */
+  setMissing(info) {
+    this.#missingBytes = info.missingBytes;
+    this.#later.textContent = laterText(info);
     this.#label(this.#make.disabled);
   }
 

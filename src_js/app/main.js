@@ -12,7 +12,7 @@ import { KernelsView } from "./kernels_view.js";
 import { keepOffline } from "./offline.js";
 import { Roll } from "./roll.js";
 import { Studio } from "./studio.js";
-import { deviceText } from "./wording.js";
+import { backgroundText, deviceText } from "./wording.js";
 import { WorkerClient } from "./worker_client.js";
 
 /** @type {{ manifest: string, build: string }} */
@@ -36,6 +36,7 @@ async function openStudio() {
     kernels,
     roll,
     showDevice: (info) => (element("device", HTMLElement).textContent = deviceText(info)),
+    showBackground: (state) => (element("background", HTMLElement).textContent = backgroundText(state)),
     pictureUrl: (bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })),
     keepStorage: () => void navigator.storage?.persist?.(),
   });

@@ -14,11 +14,12 @@ import { asKleinbildError } from "../errors.js";
 
 /**
  * @typedef {object} Views
- * @property {Pick<import("./form.js").Form, "setBusy"|"setMissingBytes"|"showDefaults"|"showMemory"|"memoryBudget">} form
+ * @property {Pick<import("./form.js").Form, "setBusy"|"setMissing"|"showDefaults"|"showMemory"|"memoryBudget">} form
  * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPicture"|"showFailure"|"showIdle"|"setShape"
  *   |"bringIntoView"|"elapsed">} frame
  * @property {Pick<import("./roll.js").Roll, "add"|"mark"|"setEnabled"|"next">} roll
  * @property {(info: import("../protocol.js").ReadyInfo) => void} showDevice
+ * @property {(state: import("../protocol.js").BackgroundState) => void} showBackground
  * @property {Pick<import("./kernels_view.js").KernelsView, "show"|"setEnabled">} kernels
  * @property {(bytes: Uint8Array<ArrayBuffer>) => string} pictureUrl
  * @property {() => void} keepStorage asks the browser not to evict the model
@@ -26,6 +27,8 @@ import { asKleinbildError } from "../errors.js";
 
 /** The best that the GPU has. */
 const PRECISION = /** @type {const} */ ("auto");
+/** Nothing is left to be told of downloads to come. */
+const NOTHING = Object.freeze({ missingBytes: 0, laterBytes: 0, persistent: true });
 
 export class Studio {
   #ready = false;
@@ -36,7 +39,7 @@ export class Studio {
 
   /**
    * @param {Pick<import("./worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
-   *   |"onFailure">} client
+   *   |"onFailure"|"onBackground">} client
    * @param {string} manifestUrl
    * @param {Views} views
    */
@@ -47,14 +50,15 @@ export class Studio {
     client.onFailure = (error) => {
       if (!this.#busy) views.frame.showFailure(error);
     };
+    client.onBackground = (state) => views.showBackground(state);
   }
 
   /** Says what the first picture will download. Downloads nothing itself. */
   async inspect() {
     try {
-      const { missingBytes, defaults } = await this.client.inspect(this.manifestUrl);
-      this.views.form.setMissingBytes(missingBytes);
-      this.views.form.showDefaults(defaults);
+      const info = await this.client.inspect(this.manifestUrl);
+      this.views.form.setMissing(info);
+      this.views.form.showDefaults(info.defaults);
     } catch (error) {
       this.views.frame.showFailure(asKleinbildError(error));
     }
@@ -102,7 +106,7 @@ export class Studio {
       this.#showFailure(asKleinbildError(caught));
     } finally {
       this.#setBusy(false);
-      if (!this.#ready) form.setMissingBytes(await this.#missingBytes());
+      if (!this.#ready) await this.#showMissing();
     }
   }
 
@@ -165,9 +169,9 @@ export class Studio {
     const { frame } = this.views;
     const began = frame.elapsed;
     const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION }, onProgress);
+    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION, background: true }, onProgress);
     this.#ready = true;
-    this.views.form.setMissingBytes(0);
+    this.views.form.setMissing(NOTHING);
     this.#showInfo(info);
   }
 
@@ -177,13 +181,9 @@ export class Studio {
     this.views.kernels.show(info.kernels);
   }
 
-  async #missingBytes() {
-    try {
-      return (await this.client.inspect(this.manifestUrl)).missingBytes;
-    } catch {
-      // The failure that led here is already on the page.
-      return 0;
-    }
+  async #showMissing() {
+    // The failure that led here is already on the page.
+    this.views.form.setMissing(await this.client.inspect(this.manifestUrl).catch(() => NOTHING));
   }
 
   /** @param {boolean} busy */

@@ -53,6 +53,24 @@ export function stageDetail({ stage, step, steps, fraction, bytes = 0, totalByte
   return `${amount}, ${remaining < 60 ? "less than a minute" : `about ${Math.ceil(remaining / 60)} min`} left`;
 }
 
+/**
+ * @param {Pick<import("../protocol.js").InspectInfo, "missingBytes"|"laterBytes"|"persistent">} info
+ * @returns {string} what is downloaded beside the first picture's part, "" when nothing is
+ */
+export function laterText({ missingBytes, laterBytes, persistent }) {
+  if (laterBytes === 0) return "";
+  if (!persistent) return `Of another ${formatBytes(laterBytes)} a picture downloads what it needs.`;
+  const when = missingBytes > 0 ? "after the first picture" : "after the next picture";
+  return `Another ${formatBytes(laterBytes)} of the model are downloaded in the background ${when}.`;
+}
+
+/** @param {import("../protocol.js").BackgroundState} state @returns {string} one line about the rest of the model */
+export function backgroundText({ bytes, totalBytes, done, problem }) {
+  if (done) return "The whole model is on this device: every prompt and size works offline.";
+  if (problem) return `The download of the rest of the model goes on after the next picture. It stopped: ${problem}`;
+  return `Downloading the rest of the model in the background: ${formatBytes(bytes)} of ${formatBytes(totalBytes)}.`;
+}
+
 /** @param {import("../protocol.js").MemoryNeeds} needs @returns {string} what a picture needs of the GPU's memory */
 export function memoryText({ least, whole, budget, refusal }) {
   if (refusal) return refusal;

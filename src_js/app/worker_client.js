@@ -13,6 +13,9 @@ import { trustedScriptUrl } from "./trusted_types.js";
  * @typedef {import("../protocol.js").Progress} Progress
  * @typedef {import("../protocol.js").ReadyInfo} ReadyInfo
  * @typedef {import("../protocol.js").InspectInfo} InspectInfo
+ * @typedef {import("../protocol.js").BackgroundState} BackgroundState
+ * @typedef {{ manifestUrl: string, precision: import("../protocol.js").Precision, background?: boolean }} StartOptions background: once a
+ *   picture was made, the rest of the model may be downloaded, too (default: no)
  * @typedef {import("../protocol.js").ResultMessage} Result
  * @typedef {Pick<import("../protocol.js").TraceMessage, "dtype"|"shape"|"data">} Trace
  */
@@ -30,7 +33,7 @@ import { trustedScriptUrl } from "./trusted_types.js";
 export class WorkerClient {
   /** @type {Worker | undefined} */
   #worker;
-  /** @type {{ manifestUrl: string, precision: import("../protocol.js").Precision } | undefined} */
+  /** @type {StartOptions | undefined} */
   #started;
   /** @type {Set<Pending>} */
   #pending = new Set();
@@ -41,6 +44,8 @@ export class WorkerClient {
     this.workerUrl = String(workerUrl);
     /** @type {((error: KleinbildError) => void) | undefined} for what belongs to no call: an idle device lost */
     this.onFailure = undefined;
+    /** @type {((state: BackgroundState) => void) | undefined} */
+    this.onBackground = undefined;
   }
 
   /** @param {string} manifestUrl @returns {Promise<InspectInfo>} what is still to be downloaded; downloads nothing */
@@ -60,14 +65,14 @@ export class WorkerClient {
   }
 
   /**
-   * Downloads what is missing and puts the model on the GPU.
-   * @param {{ manifestUrl: string, precision: import("../protocol.js").Precision }} options
+   * Downloads what every picture needs and is missing, and puts the model on the GPU.
+   * @param {StartOptions} options
    * @param {(progress: Progress) => void} [onProgress]
    * @returns {Promise<ReadyInfo>}
    */
-  async start({ manifestUrl, precision }, onProgress) {
-    const { info } = await this.#ask({ type: "start", manifestUrl, precision }, "ready", null, onProgress);
-    this.#started = { manifestUrl, precision };
+  async start({ manifestUrl, precision, background = false }, onProgress) {
+    const { info } = await this.#ask({ type: "start", manifestUrl, precision, background }, "ready", null, onProgress);
+    this.#started = { manifestUrl, precision, background };
     return info;
   }
 
@@ -139,6 +144,7 @@ export class WorkerClient {
   /** @param {FromWorker} message */
   #receive(message) {
     if (message.type === "error") return this.#receiveError(message);
+    if (message.type === "background") return this.onBackground?.(message);
     const job = "job" in message ? message.job : null;
     for (const pending of this.#pending) {
       if (pending.job !== job) continue;

@@ -3,7 +3,7 @@
  */
 
 import { SubmitWatch, epochMs } from "./submit_watch.js";
-import { decodeFlops, preludeFlops, stepFlops, textEncoderFlops } from "./work.js";
+import { decodeFlops, modulationFlops, preludeFlops, stepFlops, textEncoderFlops } from "./work.js";
 
 /**
  * @typedef {import("../bench_protocol.js").FrameTimes} FrameTimes
@@ -66,5 +66,5 @@ function wholeFlops(lab, side, steps, prompt) {
   const { config } = lab;
   const { length } = lab.generator().tokenizer.encodePrompt(prompt);
   const text = textEncoderFlops(config.text_encoder, config.prompt.text_seq_len, length);
-  return text + preludeFlops(config, steps) + steps * stepFlops(config, side) + decodeFlops(config, side);
+  return text + modulationFlops(config, steps) + preludeFlops(config) + steps * stepFlops(config, side) + decodeFlops(config, side);
 }

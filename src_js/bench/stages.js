@@ -3,9 +3,9 @@
  */
 
 import { fillRandom } from "../engine/test_data.js";
-import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "../pipeline/stages.js";
+import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "../pipeline/stages.js";
 import { timeWarm } from "./wall_clock.js";
-import { decodeFlops, preludeFlops, stepFlops, textEncoderFlops } from "./work.js";
+import { decodeFlops, modulationFlops, preludeFlops, stepFlops, textEncoderFlops } from "./work.js";
 
 /**
  * @typedef {import("./lab.js").Lab} Lab
@@ -45,15 +45,29 @@ export function stageCases(config, sizes, steps) {
       return [x, table];
     },
   })));
-  return [...text, preludeCase(config, smallest, steps), ...sizes.map((side) => stepCase(config, side)), ...sizes.map((side) => vaeCase(config, side))];
+  return [
+    ...text, modulationCase(config, smallest, steps), preludeCase(config, smallest),
+    ...sizes.map((side) => stepCase(config, side)), ...sizes.map((side) => vaeCase(config, side)),
+  ];
 }
 
-/** @param {ModelConfig} config @param {number} side @param {number} steps @returns {StageCase} */
-function preludeCase(config, side, steps) {
+/** @param {ModelConfig} config @param {number} side @param {number} steps @returns {StageCase} what a table saves at the preset sizes */
+function modulationCase(config, side, steps) {
   return {
-    name: `prelude of ${steps} steps`, stage: "transformer", side, flops: preludeFlops(config, steps),
+    name: `modulation of ${steps} steps`, stage: "modulation", side, flops: modulationFlops(config, steps),
     record(program, of, weights, shared) {
-      return [shared.promptEmbeds, preludeProgram(program, of, weights, shared).timesteps];
+      return [modulationProgram(program, of, weights, shared).timesteps];
+    },
+  };
+}
+
+/** @param {ModelConfig} config @param {number} side @returns {StageCase} */
+function preludeCase(config, side) {
+  return {
+    name: "prelude", stage: "transformer", side, flops: preludeFlops(config),
+    record(program, _, weights, shared) {
+      preludeProgram(program, weights, shared);
+      return [shared.promptEmbeds];
     },
   };
 }

@@ -21,10 +21,14 @@ export function textEncoderFlops(c, rows, valid) {
   return 2 * c.num_layers * (linear + 2 * pairs * query);
 }
 
-/** @param {ModelConfig} config @param {number} steps @returns {number} the prompt's context and the modulation of all steps */
-export function preludeFlops({ transformer: c, prompt }, steps) {
-  const timestep = c.hidden_size * (c.timestep_channels + c.hidden_size + modulationColumns(c));
-  return 2 * (prompt.text_seq_len * c.joint_attention_dim * c.hidden_size + steps * timestep);
+/** @param {ModelConfig} config @param {number} steps @returns {number} the modulation of all steps */
+export function modulationFlops({ transformer: c }, steps) {
+  return 2 * steps * c.hidden_size * (c.timestep_channels + c.hidden_size + modulationColumns(c));
+}
+
+/** @param {ModelConfig} config @returns {number} the prompt's context */
+export function preludeFlops({ transformer: c, prompt }) {
+  return 2 * prompt.text_seq_len * c.joint_attention_dim * c.hidden_size;
 }
 
 /** @param {ModelConfig} config @param {number} side pixels of a square picture @returns {number} one denoising step, all rows in all blocks */

@@ -18,7 +18,7 @@ export const DEFAULT_BUDGET_BYTES = 8.25e9;
 const HEAP_SHARE = 0.9;
 /** Of a band of the decoder's maps: half of what every WebGPU device can bind, as it is read with its neighbours' rows. */
 const BAND_BYTES = 2 ** 26;
-const STAGES = /** @type {const} */ (["text_encoder", "transformer", "vae_decoder"]);
+const STAGES = /** @type {const} */ (["text_encoder", "modulation", "transformer", "vae_decoder"]);
 
 /** @param {{memoryBytes?: number | undefined}} info of the device @returns {number} bytes */
 export function defaultBudget({ memoryBytes }) {

@@ -5,16 +5,18 @@
  * compare it with the reference pipeline.
  */
 
-import { throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
+import { stageShards } from "../manifest.js";
 import { defaultBudget, planWithin } from "./budget.js";
-import { embedTokens } from "./embedding.js";
+import { embedTokens, embeddingShards } from "./embedding.js";
 import { packLatents } from "./latents.js";
+import { readTable } from "./modulation_table.js";
 import { torchRandn } from "./noise.js";
 import { promptIdentity } from "./prompt_cache.js";
 import { Residency } from "./residency.js";
 import { axesRope, jointPositions, textRope } from "./rope.js";
 import { sigmas as sigmaSchedule } from "./scheduler.js";
-import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
+import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
 import { timestepEmbedding } from "./timestep.js";
 import { Tokenizer } from "./tokenizer/tokenizer.js";
 
@@ -24,6 +26,7 @@ import { Tokenizer } from "./tokenizer/tokenizer.js";
  * @typedef {import("../engine/tensor.js").Tensor} Tensor
  * @typedef {import("../engine/weights.js").StageWeights} StageWeights
  * @typedef {import("../manifest.js").Manifest} Manifest
+ * @typedef {import("../manifest.js").Shard} Shard
  * @typedef {import("./plan.js").PicturePlan} PicturePlan
  * @typedef {import("./prompt_cache.js").PromptCache} PromptCache
  * @typedef {import("./residency.js").GpuStage} GpuStage
@@ -40,13 +43,23 @@ import { Tokenizer } from "./tokenizer/tokenizer.js";
  */
 
 /**
+ * Brings shards that not every picture needs to this device, if they are not here.
+ * @callback FetchShards
+ * @param {readonly Shard[]} shards
+ * @param {{signal?: AbortSignal | undefined, onProgress?: (progress: FetchProgress) => void}} options onProgress: not called when all are here
+ * @returns {Promise<void>}
+ */
+
+/** @typedef {{bytes: number, totalBytes: number, files: number, totalFiles: number}} FetchProgress bytes as they are sent */
+
+/**
  * @typedef {object} Progress
- * @property {"loading" | GpuStage} stage
- * @property {number} step finished denoising steps
+ * @property {"download" | "loading" | Exclude<GpuStage, "modulation">} stage
+ * @property {number} step finished denoising steps, or files
  * @property {number} steps
  * @property {number} fraction of the picture's work, 0 to 1, never decreasing
- * @property {number} [bytes] of the stage that is being loaded, so far
- * @property {number} [totalBytes] of the stage that is being loaded
+ * @property {number} [bytes] downloaded, or of the stage that is being loaded, so far
+ * @property {number} [totalBytes] to download, or of the stage that is being loaded
  * @property {number} [bytesPerSecond] of loading
  */
 
@@ -70,13 +83,15 @@ export class Generator {
    * @param {Manifest} parts.manifest
    * @param {import("./tokenizer/tokenizer.js").Vocabulary} parts.vocabulary
    * @param {import("../engine/weights.js").ReadShard} parts.readShard
+   * @param {FetchShards} [parts.fetchShards] unless all shards are here
    * @param {PromptCache} [parts.prompts] results of the text encoder
    * @param {unknown} [parts.platform] what the code runs on, as JSON can hold it: kept results belong to it
    */
-  constructor({ engine, manifest, vocabulary, readShard, prompts, platform }) {
+  constructor({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform }) {
     this.engine = engine;
     this.manifest = manifest;
     this.readShard = readShard;
+    this.fetchShards = fetchShards;
     this.prompts = prompts;
     this.platform = platform;
     this.tokenizer = new Tokenizer(vocabulary);
@@ -110,7 +125,8 @@ export class Generator {
    * @param {Settings} settings
    * @param {Observer} [observer]
    * @returns {Promise<Picture>}
-   * @throws {import("../errors.js").KleinbildError} bad-input, too-large, cancelled, out-of-memory, device-lost, bad-shard
+   * @throws {import("../errors.js").KleinbildError} bad-input, too-large, cancelled, out-of-memory, device-lost, bad-shard,
+   *   storage-full, incomplete when shards are neither here nor to be had
    */
   async generate(settings, observer = {}) {
     throwIfCancelled(observer.signal);
@@ -128,6 +144,8 @@ export class Generator {
   }
 }
 
+/** @typedef {{inputIds: Int32Array, length: number, kept: import("./prompt_cache.js").Lookup | undefined}} Prompt length: tokens of inputIds */
+
 /** One picture's work: its programs, the arrays that outlive a stage, and its progress. */
 class Run {
   /** @type {Program[]} */
@@ -140,6 +158,8 @@ class Run {
   #step = 0;
   /** @type {GpuStage | undefined} whose weights were asked for last: loading ahead is not what the picture waits for */
   #awaited;
+  /** Whether the picture waits for shards from the server. */
+  #fetching = false;
   /** @type {Promise<void> | undefined} the prompt's result on its way into the cache, while the picture goes on */
   #keeping;
 
@@ -157,7 +177,9 @@ class Run {
 
   /** @returns {Promise<Picture>} */
   async picture() {
-    const promptEmbeds = await this.#timed("text_encoder", () => this.#encodePrompt());
+    const prompt = await this.#readPrompt();
+    await this.#fetchMissing(prompt);
+    const promptEmbeds = await this.#timed("text_encoder", () => this.#encodePrompt(prompt));
     const latents = await this.#timed("transformer", () => this.#denoise(promptEmbeds));
     const rgba = await this.#timed("vae_decoder", () => this.#decode(latents));
     await this.#keeping;
@@ -170,17 +192,50 @@ class Run {
     this.engine.release(...this.#tensors.splice(0));
   }
 
-  /** @returns {Promise<Tensor>} prompt embeddings, f32 [text_seq_len, joint_attention_dim] */
-  async #encodePrompt() {
-    const { text_encoder: config, prompt } = this.config;
-    const { manifest, readShard, tokenizer } = this.generator;
-    const S = prompt.text_seq_len;
-    const { inputIds, attentionMask, length } = tokenizer.encodePrompt(this.settings.prompt);
+  /** @returns {Promise<Prompt>} */
+  async #readPrompt() {
+    const S = this.config.prompt.text_seq_len;
+    const { inputIds, attentionMask, length } = this.generator.tokenizer.encodePrompt(this.settings.prompt);
     this.#trace("input_ids", "int32", [S], inputIds);
     this.#trace("attention_mask", "int32", [S], attentionMask);
+    return { inputIds, length, kept: await this.#findPrompt(inputIds, length) };
+  }
+
+  /** Before anything is computed: what this picture needs and others do not. @param {Prompt} prompt */
+  async #fetchMissing({ inputIds, kept }) {
+    const { fetchShards, manifest } = this.generator;
+    if (!fetchShards) return;
+    if (!kept?.values) {
+      this.#weights("text_encoder");                     // arrive on the GPU meanwhile
+      await this.#fetch(fetchShards, embeddingShards(manifest, inputIds), "the rows of the model's word table that this prompt needs");
+    }
+    if (!this.plan.modulationRows) {
+      await this.#fetch(fetchShards, stageShards(manifest, "modulation"), "the part of the model that this size and number of steps need");
+    }
+  }
+
+  /** @param {FetchShards} fetchShards @param {readonly Shard[]} shards @param {string} what they are, in words */
+  async #fetch(fetchShards, shards, what) {
+    this.#fetching = true;
+    try {
+      await fetchShards(shards, {
+        signal: this.observer.signal,
+        onProgress: ({ files, totalFiles, ...bytes }) => this.#report("download", { step: files, steps: totalFiles, ...bytes }),
+      });
+    } catch (error) {
+      if (!(error instanceof KleinbildError) || error.code !== "download-failed") throw error;
+      throw new KleinbildError("incomplete", `Not on this device yet: ${what}. ${error.message}`, { cause: error });
+    } finally {
+      this.#fetching = false;
+    }
+  }
+
+  /** @param {Prompt} prompt @returns {Promise<Tensor>} prompt embeddings, f32 [text_seq_len, joint_attention_dim] */
+  async #encodePrompt({ inputIds, length, kept }) {
+    const { text_encoder: config, prompt } = this.config;
+    const { manifest, readShard } = this.generator;
     const promptEmbeds = this.#tensor(this.shapes.promptEmbeds);
     const { flops } = this.plan.programs.text_encoder;
-    const kept = await this.#findPrompt(inputIds, length);
     if (kept?.values) {
       this.engine.upload(promptEmbeds, kept.values);
       this.#fraction += flops / this.plan.flops;
@@ -191,7 +246,8 @@ class Run {
     const { x, table } = textEncoderProgram(program, this.config, weights, { length, promptEmbeds });
     await this.#build(program, weights);
     this.engine.upload(x, await embedTokens(manifest, readShard, inputIds));
-    this.engine.upload(table, textRope(S, config.head_dim, config.rope_theta));
+    this.engine.upload(table, textRope(prompt.text_seq_len, config.head_dim, config.rope_theta));
+    if (!this.plan.modulationRows) this.#loadAhead("modulation", "text_encoder");
     this.#loadAhead("transformer", "text_encoder");
     await this.#run([{ program }], "text_encoder", flops);
     this.#close(program);
@@ -221,6 +277,7 @@ class Run {
     const tokens = rows * columns;
     const sigmas = sigmaSchedule(tokens, steps);
     this.#trace("sigmas", "float32", [steps + 1], sigmas);
+    const modulations = await this.#modulate(sigmas);
     const noise = this.settings.latents ?? torchRandn(seed, config.in_channels * tokens);
     const latents = this.#tensor(this.shapes.latents);
     engine.upload(latents, packLatents(noise, config.in_channels, rows, columns));
@@ -228,14 +285,8 @@ class Run {
 
     const prelude = this.#program("transformer prelude");
     const context = this.#tensor(this.shapes.context);
-    const modulations = this.#tensor(this.shapes.modulation);
-    const { timesteps } = preludeProgram(prelude, this.config, weights, { promptEmbeds, context, modulation: modulations });
-    const embeddings = new Float32Array(steps * config.timestep_channels);
-    for (let i = 0; i < steps; i++) {
-      embeddings.set(timestepEmbedding(sigmas[i] ?? 0, config.timestep_channels), i * config.timestep_channels);
-    }
+    preludeProgram(prelude, weights, { promptEmbeds, context });
     await this.#build(prelude, weights);
-    engine.upload(timesteps, embeddings);
     await this.#run([{ program: prelude }], "transformer", this.plan.programs.prelude.flops);
     this.#close(prelude);
     this.#release(promptEmbeds);
@@ -264,6 +315,29 @@ class Run {
     this.#close(step);
     this.#release(context, modulations);
     return latents;
+  }
+
+  /** @param {Float32Array} sigmas @returns {Promise<Tensor>} every step's modulation, f32 [steps, modulationColumns] */
+  async #modulate(sigmas) {
+    const { manifest, readShard } = this.generator;
+    const { timestep_channels: channels } = this.config.transformer;
+    const modulation = this.#tensor(this.shapes.modulation);
+    const { modulationRows, programs } = this.plan;
+    if (modulationRows) {
+      this.engine.upload(modulation, await readTable(manifest, readShard, modulationRows));
+      return modulation;
+    }
+    const weights = this.#weights("modulation");
+    const program = this.#program("modulation");
+    const { timesteps } = modulationProgram(program, this.config, weights, { modulation });
+    await this.#build(program, weights);
+    const embeddings = new Float32Array(modulation.rows * channels);
+    for (let i = 0; i < modulation.rows; i++) embeddings.set(timestepEmbedding(sigmas[i] ?? 0, channels), i * channels);
+    this.engine.upload(timesteps, embeddings);
+    this.#loadAhead("transformer", "modulation");
+    await this.#run([{ program }], "transformer", programs.modulation?.flops ?? 0);
+    this.#close(program);
+    return modulation;
   }
 
   /** @param {Tensor} latents @returns {Promise<Uint8ClampedArray<ArrayBuffer>>} RGBA pixels */
@@ -328,7 +402,7 @@ class Run {
     return {
       signal,
       onProgress: (loading) => {
-        if (this.#awaited === stage) this.#report("loading", loading);
+        if (this.#awaited === stage && !this.#fetching) this.#report("loading", loading);
       },
     };
   }
@@ -340,7 +414,7 @@ class Run {
 
   /**
    * @param {import("../engine/executor.js").Part[]} parts
-   * @param {GpuStage} stage
+   * @param {Progress["stage"]} stage
    * @param {number} flops the parts' share of the whole
    * @param {(flops: number) => void} [onDone] gets the FLOPs finished so far
    */

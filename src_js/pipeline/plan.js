@@ -7,7 +7,10 @@ import { DryEngine } from "../engine/dry_engine.js";
 import { variantKey } from "../engine/kernel_source.js";
 import { Tensor, elementBytes } from "../engine/tensor.js";
 import { StageWeights, place } from "../engine/weights.js";
-import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
+import { weightShards, weightTensors } from "../manifest.js";
+import { tableRows } from "./modulation_table.js";
+import { sigmas } from "./scheduler.js";
+import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
 
 /**
  * @typedef {import("../engine/kernel_source.js").Variant} Variant
@@ -17,7 +20,7 @@ import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProg
  * @typedef {import("./residency.js").GpuStage} GpuStage
  */
 
-/** @typedef {"text_encoder"|"prelude"|"step"|"vae_decoder"} ProgramName */
+/** @typedef {"text_encoder"|"modulation"|"prelude"|"step"|"vae_decoder"} ProgramName */
 
 /**
  * @typedef {object} ProgramPlan
@@ -34,9 +37,11 @@ import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProg
 
 /**
  * @typedef {object} PicturePlan
- * @property {Record<ProgramName, ProgramPlan>} programs one step of all
+ * @property {Record<Exclude<ProgramName, "modulation">, ProgramPlan> & {modulation?: ProgramPlan}} programs one step of all; modulation:
+ *   unless the table has it
+ * @property {number[] | undefined} modulationRows of the table, one a step; undefined: the program modulation computes them
  * @property {number} flops of the whole picture
- * @property {Record<GpuStage, number>} weightBytes of each stage
+ * @property {Record<GpuStage, number>} weightBytes of each stage that the picture uses, 0 of another
  * @property {Record<GpuStage, number>} workBytes of each stage: memory beside its weights while it runs
  * @property {number} largestBytes of any tensor
  * @property {number} mapBytes larger maps of the decoder lie in bands; Infinity: all are whole
@@ -46,6 +51,7 @@ import { pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProg
 /** What exists beside each program's own tensors. */
 const SHARED = /** @type {const} */ ({
   text_encoder: ["promptEmbeds"],
+  modulation: ["promptEmbeds", "modulation"],
   prelude: ["promptEmbeds", "latents", "context", "modulation"],
   step: ["latents", "context", "modulation"],
   vae_decoder: ["latents"],
@@ -57,8 +63,7 @@ const SHARED = /** @type {const} */ ({
  * @returns {number} GPU memory of a stage's weights
  */
 export function stageBytes(manifest, name) {
-  const stage = manifest.stages.find((s) => s.name === name);
-  return (stage?.shards ?? []).reduce((sum, i) => sum + (manifest.shards[i]?.bytes ?? 0), 0);
+  return weightShards(manifest, name).reduce((sum, i) => sum + (manifest.shards[i]?.bytes ?? 0), 0);
 }
 
 /**
@@ -79,6 +84,7 @@ export function planPicture(engine, manifest, picture) {
   };
   const sharedBytes = (/** @type {ProgramName} */ name) => SHARED[name].reduce((sum, key) => sum + shared[key].storage.bytes, 0);
   const { length = config.prompt.text_seq_len, mapBytes = Infinity } = picture;
+  const modulationRows = tableRows(manifest, sigmas(size.rows * size.columns, picture.steps).subarray(0, picture.steps));
   const transformer = shapesOf(manifest, "transformer");
   /** @type {Map<string, Variant>} */
   const variants = new Map();
@@ -92,25 +98,30 @@ export function planPicture(engine, manifest, picture) {
   const programs = {
     text_encoder: plan("text_encoder", "text_encoder", (program) => (
       textEncoderProgram(program, config, shapesOf(manifest, "text_encoder"), { ...shared, length }))),
-    prelude: plan("prelude", "transformer", (program) => preludeProgram(program, config, transformer, shared)),
+    ...(!modulationRows && {
+      modulation: plan("modulation", "modulation", (program) => modulationProgram(program, config, shapesOf(manifest, "modulation"), shared)),
+    }),
+    prelude: plan("prelude", "transformer", (program) => preludeProgram(program, transformer, shared)),
     step: plan("step", "transformer", (program) => stepProgram(program, config, transformer, shared)),
     vae_decoder: plan("vae_decoder", "vae_decoder", (program) => (
       vaeDecoderProgram(program, config, shapesOf(manifest, "vae_decoder"), { ...shared, ...size, mapBytes }))),
   };
-  return { programs, mapBytes, ...whole(manifest, programs, picture.steps), variants: [...variants.values()] };
+  return { programs, modulationRows, mapBytes, ...whole(manifest, programs, picture.steps), variants: [...variants.values()] };
 }
 
-/** @param {Manifest} manifest @param {Record<ProgramName, ProgramPlan>} programs @param {number} steps */
+/** @param {Manifest} manifest @param {PicturePlan["programs"]} programs @param {number} steps */
 function whole(manifest, programs, steps) {
-  const { text_encoder: encoder, prelude, step, vae_decoder: decoder } = programs;
+  const { text_encoder: encoder, modulation, prelude, step, vae_decoder: decoder } = programs;
   const work = (/** @type {ProgramPlan[]} */ ...plans) => Math.max(...plans.map((p) => p.activationBytes + p.sharedBytes));
   return {
-    flops: encoder.flops + prelude.flops + steps * step.flops + decoder.flops,
+    flops: encoder.flops + (modulation?.flops ?? 0) + prelude.flops + steps * step.flops + decoder.flops,
     weightBytes: {
-      text_encoder: stageBytes(manifest, "text_encoder"), transformer: stageBytes(manifest, "transformer"),
-      vae_decoder: stageBytes(manifest, "vae_decoder"),
+      text_encoder: stageBytes(manifest, "text_encoder"), modulation: modulation ? stageBytes(manifest, "modulation") : 0,
+      transformer: stageBytes(manifest, "transformer"), vae_decoder: stageBytes(manifest, "vae_decoder"),
     },
-    workBytes: { text_encoder: work(encoder), transformer: work(prelude, step), vae_decoder: work(decoder) },
+    workBytes: {
+      text_encoder: work(encoder), modulation: modulation ? work(modulation) : 0, transformer: work(prelude, step), vae_decoder: work(decoder),
+    },
     largestBytes: Math.max(...Object.values(programs).map(({ largestBytes }) => largestBytes)),
   };
 }
@@ -140,7 +151,7 @@ function describe(program) {
 function shapesOf(manifest, stage) {
   const buffer = /** @type {GPUBuffer} */ ({});
   const shards = new Map(manifest.shards.map((_, i) => [i, buffer]));
-  const entries = manifest.tensors.filter((entry) => entry.stage === stage);
+  const entries = weightTensors(manifest, stage);
   const nowhere = /** @type {import("../engine/gpu_memory.js").GpuMemory} */ ({});
   return new StageWeights(nowhere, [], new Map(entries.map((entry) => [entry.name, place(entry, shards)])));
 }

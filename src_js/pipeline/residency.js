@@ -8,7 +8,7 @@ import { DEFAULT_BUDGET_BYTES } from "./budget.js";
 import { stageBytes } from "./plan.js";
 
 /** @typedef {import("../engine/weights.js").StageWeights} StageWeights */
-/** @typedef {"text_encoder"|"transformer"|"vae_decoder"} GpuStage */
+/** @typedef {"text_encoder"|"modulation"|"transformer"|"vae_decoder"} GpuStage */
 
 export class Residency {
   /** @type {Map<GpuStage, StageWeights>} */

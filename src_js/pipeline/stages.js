@@ -4,7 +4,7 @@
  */
 
 import { recordTextEncoder } from "./text_encoder.js";
-import { modulationColumns, recordPrelude, recordStep } from "./transformer.js";
+import { modulationColumns, recordModulation, recordPrelude, recordStep } from "./transformer.js";
 import { recordVaeDecoder } from "./vae_decoder.js";
 
 /**
@@ -47,7 +47,7 @@ export function sharedShapes({ text_encoder: encoder, transformer, prompt }, { r
     promptEmbeds: shape(prompt.text_seq_len, encoder.tapped_layers.length * encoder.hidden_size),
     /** The prompt in the transformer's width: from the prelude to the steps. */
     context: shape(prompt.text_seq_len, transformer.hidden_size),
-    /** A row a step: from the prelude to the steps. */
+    /** A row a step: from the table, or the modulation's program, to the steps. */
     modulation: shape(steps, modulationColumns(transformer)),
     /** The picture in the making: through the steps to the decoder. */
     latents: shape(rows * columns, transformer.in_channels),
@@ -67,14 +67,22 @@ export function textEncoderProgram(program, { text_encoder: config, prompt }, we
 }
 
 /**
- * @param {Program} program @param {ModelConfig} config @param {StageWeights} weights
- * @param {{promptEmbeds: Tensor, context: Tensor, modulation: Tensor}} io the last two: results
+ * @param {Program} program @param {ModelConfig} config @param {StageWeights} weights of the stage modulation
+ * @param {{modulation: Tensor}} io result
  * @returns {{timesteps: Tensor}} to be uploaded: timestepEmbedding of each step
  */
-export function preludeProgram(program, { transformer: config }, weights, { promptEmbeds, context, modulation }) {
+export function modulationProgram(program, { transformer: config }, weights, { modulation }) {
   const timesteps = program.tensor(modulation.rows, config.timestep_channels, "f32");
-  recordPrelude(program, config, weights, { promptEmbeds, context, timesteps, modulation });
+  recordModulation(program, config, weights, { timesteps, modulation });
   return { timesteps };
+}
+
+/**
+ * @param {Program} program @param {StageWeights} weights
+ * @param {{promptEmbeds: Tensor, context: Tensor}} io context: result
+ */
+export function preludeProgram(program, weights, { promptEmbeds, context }) {
+  recordPrelude(program, weights, { promptEmbeds, context });
 }
 
 /**

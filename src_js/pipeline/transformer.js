@@ -2,8 +2,8 @@
  * The Flux2 transformer: double stream blocks, then single stream blocks (diffusers, Flux2Transformer2DModel).
  *
  * Text and picture rows share one f32 residual stream h [text + picture, hidden], text first; a double block works on two views of
- * it. What depends on the timestep alone (modulation) is computed for all steps before the loop; what depends on the prompt
- * alone (context_embedder) once. The Euler step is the epilogue of the last projection.
+ * it. What depends on the timestep alone (modulation) is computed for all steps before the loop, if no table holds it; what depends on
+ * the prompt alone (context_embedder) once. The Euler step is the epilogue of the last projection.
  */
 
 import { attention, qkNormRope } from "../engine/ops/attention.js";
@@ -32,22 +32,31 @@ export function modulationColumns(config) {
 }
 
 /**
- * What is computed once a picture: the prompt's context and every step's modulation. All in f32: text hidden states and
- * modulation have outliers, and the work is small.
+ * What is computed once a picture: the prompt's context. In f32: text hidden states have outliers, and the work is small.
+ *
+ * @param {Program} program
+ * @param {StageWeights} weights
+ * @param {object} io
+ * @param {Tensor} io.promptEmbeds f32 [text, joint_attention_dim]
+ * @param {Tensor} io.context f32 [text, hidden]: result
+ */
+export function recordPrelude(program, weights, { promptEmbeds, context }) {
+  linear(program, promptEmbeds, weights.get("context_embedder.weight"), context, { exact: true });
+}
+
+/**
+ * Every step's modulation, in f32 like the prelude.
  *
  * @param {Program} program
  * @param {TransformerConfig} config
  * @param {StageWeights} weights
  * @param {object} io
- * @param {Tensor} io.promptEmbeds f32 [text, joint_attention_dim]
- * @param {Tensor} io.context f32 [text, hidden]: result
  * @param {Tensor} io.timesteps f32 [steps, timestep_channels]: timestepEmbedding of each step
  * @param {Tensor} io.modulation f32 [steps, modulationColumns]: result
  */
-export function recordPrelude(program, config, weights, { promptEmbeds, context, timesteps, modulation }) {
+export function recordModulation(program, config, weights, { timesteps, modulation }) {
   const W = (/** @type {string} */ name) => weights.get(`${name}.weight`);
   const exact = { exact: true };
-  linear(program, promptEmbeds, W("context_embedder"), context, exact);
   const hidden = program.tensor(timesteps.rows, config.hidden_size, "f32");
   const embedded = program.tensor(timesteps.rows, config.hidden_size, "f32");
   linear(program, timesteps, W("time_guidance_embed.timestep_embedder.linear_1"), hidden, { ...exact, silu: true });

@@ -10,9 +10,16 @@ export class MemoryLayer {
   persistent = false;
   /** @type {Map<string, Uint8Array>} */
   files = new Map();
+  /** @type {Map<string | undefined, Promise<unknown>>} the last task of each scope */
+  #tasks = new Map();
 
   async sizes() {
     return new Map([...this.files].map(([name, bytes]) => [name, bytes.length]));
+  }
+
+  /** @param {string} name */
+  async size(name) {
+    return this.files.get(name)?.length;
   }
 
   /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes kept, not copied */
@@ -50,9 +57,17 @@ export class MemoryLayer {
     };
   }
 
-  /** @template T @param {() => Promise<T>} task @returns {Promise<T>} */
-  async exclusively(task) {
-    return task();
+  /** @template T @param {() => Promise<T>} task @param {import("./opfs.js").Exclusion} [options] @returns {Promise<T>} */
+  async exclusively(task, { scope, signal } = {}) {
+    const before = this.#tasks.get(scope);
+    const turn = Promise.resolve(before).then(() => {
+      signal?.throwIfAborted();
+      return task();
+    });
+    const ended = turn.catch(() => {});
+    this.#tasks.set(scope, ended);
+    void ended.then(() => this.#tasks.get(scope) === ended && this.#tasks.delete(scope));
+    return turn;
   }
 }
 

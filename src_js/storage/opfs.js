@@ -14,12 +14,20 @@ const PART_SUFFIX = ".part";
  * @typedef {object} FileLayer
  * @property {boolean} persistent whether files outlive the visit
  * @property {() => Promise<Map<string, number>>} sizes bytes of every whole file, by name
+ * @property {(name: string) => Promise<number | undefined>} size bytes of a whole file, undefined when there is none
  * @property {(name: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>} write whole or not; throws "storage-full"
  * @property {(name: string) => Promise<void>} remove no error when there is none
  * @property {(from: string, to: string) => Promise<void>} rename throws when there is no `from`
  * @property {() => Promise<void>} removeParts deletes what interrupted writes left
  * @property {(name: string) => Promise<OpenFile>} open for reading; throws when there is none
- * @property {<T>(task: () => Promise<T>) => Promise<T>} exclusively runs `task` while no other tab changes the files
+ * @property {<T>(task: () => Promise<T>, options?: Exclusion) => Promise<T>} exclusively runs `task` while nobody else, here or in
+ *   another tab, runs one of the same scope; never within one of that scope
+ */
+
+/**
+ * @typedef {object} Exclusion
+ * @property {string} [scope] what is guarded; unless given, changes to the folder's files
+ * @property {AbortSignal | undefined} [signal] once aborted, a task that waits never begins: an exception instead
  */
 
 /**
@@ -58,13 +66,23 @@ class OpfsLayer {
   }
 
   async sizes() {
-    /** @type {Map<string, number>} */
-    const sizes = new Map();
+    /** @type {Promise<[string, number]>[]} each a message to the browser's process, so all at once */
+    const sizes = [];
     for await (const [name, handle] of this.directory.entries()) {
       if (handle.kind !== "file" || name.endsWith(PART_SUFFIX)) continue;
-      sizes.set(name, (await /** @type {FileSystemFileHandle} */ (handle).getFile()).size);
+      sizes.push(/** @type {FileSystemFileHandle} */ (handle).getFile().then(({ size }) => [name, size]));
     }
-    return sizes;
+    return new Map(await Promise.all(sizes));
+  }
+
+  /** @param {string} name */
+  async size(name) {
+    try {
+      return (await (await this.directory.getFileHandle(name)).getFile()).size;
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "NotFoundError") return undefined;
+      throw error;
+    }
   }
 
   /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
@@ -123,9 +141,10 @@ class OpfsLayer {
     };
   }
 
-  /** @template T @param {() => Promise<T>} task @returns {Promise<T>} */
-  async exclusively(task) {
-    return navigator.locks.request(this.lock, task);
+  /** @template T @param {() => Promise<T>} task @param {Exclusion} [options] @returns {Promise<T>} */
+  async exclusively(task, { scope, signal } = {}) {
+    const name = scope === undefined ? this.lock : `${this.lock}:${scope}`;
+    return navigator.locks.request(name, signal ? { signal } : {}, task);
   }
 }
 

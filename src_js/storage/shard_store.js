@@ -1,24 +1,27 @@
 /**
  * The files of a model on this device, by their SHA-256: which are there, how the missing ones come, how bytes
  * are read. A file gets its final name only after its digest was right, so an interrupted install continues
- * with what is missing. Knows neither what a shard holds nor where files lie (opfs.js, memory.js).
+ * with what is missing. What is needed now goes ahead of what is fetched for later. Each file is fetched by one
+ * tab at a time; another that wants it waits for that one file. Knows neither what a shard holds nor where files
+ * lie (opfs.js, memory.js).
  */
 
 import { sha256Hex } from "../digest.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { FILES_IN_FLIGHT, download, forEachInFlight } from "./download.js";
+import { download, filesInFlight, forEachInFlight } from "./download.js";
+import { Damaged } from "./gunzip.js";
 import { MemoryLayer } from "./memory.js";
+import { OpenFiles } from "./open_files.js";
 import { openOpfs } from "./opfs.js";
 
 /**
  * @typedef {import("../manifest.js").FileRef} FileRef
  * @typedef {import("./opfs.js").FileLayer} FileLayer
- * @typedef {import("./opfs.js").OpenFile} OpenFile
  */
 
 /**
  * @typedef {object} InstallProgress
- * @property {number} bytes downloaded in this install; never decreases
+ * @property {number} bytes downloaded in this install, as they are sent; never decreases
  * @property {number} totalBytes that this install downloads
  * @property {number} files verified and kept in this install
  * @property {number} totalFiles
@@ -27,17 +30,35 @@ import { openOpfs } from "./opfs.js";
 /**
  * @typedef {object} StoreOptions
  * @property {string} baseUrl the site's root; file paths are relative to it
+ * @property {readonly FileRef[]} model all files of the model: none of them is removed to make room for another
  * @property {typeof fetch} [fetch]
  * @property {FileLayer} [layer] where files lie; OPFS, or memory where there is none
  * @property {import("./download.js").DownloadOptions["wait"]} [wait] between tries, for tests
  */
 
+/**
+ * @typedef {object} InstallOptions
+ * @property {(progress: InstallProgress) => void} [onProgress]
+ * @property {AbortSignal | undefined} [signal]
+ * @property {number} [retries] of a download that breaks off; fewer than usual where somebody would rather know soon
+ */
+
+/** @typedef {{ onBytes: (bytes: number) => void, signal: AbortSignal, retries: number | undefined }} Fetching of one file */
+
 const DIRECTORY = ["kleinbild", "weights"];
+/** So many files are looked up one by one; for more, all that are there are listed. */
+const FEW_FILES = 32;
 
 export class ShardStore {
-  /** @type {Map<string, Promise<OpenFile>>} */
-  #open = new Map();
+  /** Names of files that were seen whole. @type {Set<string>} */
+  #here = new Set();
+  /** Installs of what is needed now. */
+  #urgent = 0;
+  /** Resolves what waits until there are none. @type {(() => void)[]} */
+  #waiting = [];
+  #files;
   #layer;
+  #model;
   #baseUrl;
   #fetch;
   #wait;
@@ -45,6 +66,8 @@ export class ShardStore {
   /** @param {FileLayer} layer @param {StoreOptions} options */
   constructor(layer, options) {
     this.#layer = layer;
+    this.#files = new OpenFiles((name) => layer.open(name));
+    this.#model = options.model;
     this.#baseUrl = options.baseUrl;
     this.#fetch = options.fetch ?? fetch.bind(globalThis);
     this.#wait = options.wait;
@@ -64,29 +87,41 @@ export class ShardStore {
 
   /** @param {readonly FileRef[]} files @returns {Promise<FileRef[]>} those not here in their full size */
   async missing(files) {
-    const sizes = await this.#layer.sizes();
-    return files.filter((file) => sizes.get(fileName(file)) !== file.bytes);
+    const unknown = files.filter((file) => !this.#here.has(fileName(file)));
+    if (unknown.length > FEW_FILES) {
+      const sizes = await this.#layer.sizes();
+      for (const file of unknown) if (sizes.get(fileName(file)) === file.bytes) this.#here.add(fileName(file));
+    } else {
+      await Promise.all(unknown.map((file) => this.#find(file)));
+    }
+    return unknown.filter((file) => !this.#here.has(fileName(file)));
   }
 
   /**
-   * Downloads, verifies and keeps whichever of `files` are missing.
+   * Downloads, verifies and keeps whichever of `files` are missing, because they are needed now.
    * @param {readonly FileRef[]} files
-   * @param {{ onProgress?: (progress: InstallProgress) => void, signal?: AbortSignal | undefined }} options
+   * @param {InstallOptions} options
    * @throws {KleinbildError} "download-failed", "bad-shard", "storage-full", "cancelled"
    */
-  async install(files, { onProgress, signal }) {
-    if ((await this.missing(files)).length === 0) return;
-    // Another tab may be installing the same files: wait for it, then look again what is missing.
-    await this.#layer.exclusively(async () => {
-      throwIfCancelled(signal);
-      const missing = await this.missing(files);
-      const report = progressCounter(missing, onProgress);
-      await forEachInFlight(missing, FILES_IN_FLIGHT, async (file, stop) => {
-        const bytes = await this.#fetchVerified(file, (count) => report(file, count, false), stop);
-        throwIfCancelled(stop);
-        await this.#keep(file, bytes, files);
-        report(file, file.bytes, true);
-      }, signal);
+  async install(files, options) {
+    this.#urgent += 1;
+    try {
+      await this.#installMissing(files, options, async () => {});
+    } finally {
+      this.#urgent -= 1;
+      if (this.#urgent === 0) for (const go of this.#waiting.splice(0)) go();
+    }
+  }
+
+  /**
+   * The same for files that are not needed yet: none is begun while `install` runs.
+   * @param {readonly FileRef[]} files the most wanted first
+   * @param {InstallOptions} options
+   * @throws {KleinbildError} as `install`
+   */
+  async installLater(files, options) {
+    await this.#installMissing(files, options, async () => {
+      while (this.#urgent > 0) await new Promise((/** @type {(value?: undefined) => void} */ resolve) => this.#waiting.push(resolve));
     });
   }
 
@@ -106,7 +141,7 @@ export class ShardStore {
    * @param {readonly FileRef[]} files
    */
   openAhead(files) {
-    for (const file of files) this.#opening(fileName(file)).catch(() => this.#open.delete(fileName(file)));
+    for (const file of files) this.#files.ahead(fileName(file));
   }
 
   /** @param {FileRef} file @returns {Promise<unknown>} its parsed JSON */
@@ -123,25 +158,57 @@ export class ShardStore {
 
   /** Closes every file, so that another tab may replace them. */
   async close() {
-    const files = [...this.#open.values()];
-    this.#open.clear();
-    for (const file of files) await file.then((open) => open.close(), () => undefined);
+    await this.#files.close();
   }
 
-  /** @param {string} name @returns {Promise<OpenFile>} opened once */
-  #opening(name) {
-    const opening = this.#open.get(name) ?? this.#layer.open(name);
-    this.#open.set(name, opening);
-    return opening;
+  /** @param {FileRef} file @returns {Promise<boolean>} whether it is here in its full size */
+  async #find(file) {
+    const here = (await this.#layer.size(fileName(file))) === file.bytes;
+    if (here) this.#here.add(fileName(file));
+    return here;
+  }
+
+  /** @param {readonly FileRef[]} files @param {InstallOptions} options @param {() => Promise<void>} turn to wait for before each file */
+  async #installMissing(files, { onProgress, signal, retries }, turn) {
+    const missing = await this.missing(files);
+    throwIfCancelled(signal);
+    const report = progressCounter(missing, onProgress);
+    await forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
+      await turn();
+      await this.#obtain(file, { onBytes: (count) => report(file, count, false), signal: stop, retries });
+      report(file, file.transfer_bytes, true);
+    }, signal);
+  }
+
+  /**
+   * Fetches and keeps a file, unless somebody else did meanwhile.
+   * @param {FileRef} file @param {Fetching} fetching
+   */
+  async #obtain(file, fetching) {
+    const { signal } = fetching;
+    const name = fileName(file);
+    const fetchUnlessHere = async () => {
+      if (this.#here.has(name) || (await this.#find(file))) return;
+      const bytes = await this.#fetchVerified(file, fetching);
+      throwIfCancelled(signal);
+      await this.#layer.exclusively(() => this.#keep(file, bytes));
+      this.#here.add(name);
+    };
+    try {
+      await this.#layer.exclusively(fetchUnlessHere, { scope: name, signal });
+    } catch (error) {
+      throwIfCancelled(signal);
+      throw error;
+    }
   }
 
   /** @param {string} name @param {number} offset @param {Uint8Array} target */
   async #readFile(name, offset, target) {
     let read;
     try {
-      read = (await this.#opening(name)).read(target, offset);
+      read = await this.#files.use(name, (file) => file.read(target, offset));
     } catch (error) {
-      this.#open.delete(name);
+      this.#here.delete(name);
       const message = `${name} cannot be read from this device's storage. Reload the page to fetch it again.`;
       throw new KleinbildError("bad-shard", message, { cause: error });
     }
@@ -151,45 +218,51 @@ export class ShardStore {
     }
   }
 
-  /** @param {FileRef} file @param {(bytes: number) => void} onBytes @param {AbortSignal} signal */
-  async #fetchVerified(file, onBytes, signal) {
+  /** @param {FileRef} file @param {Fetching} fetching */
+  async #fetchVerified(file, fetching) {
     const url = new URL(file.path, this.#baseUrl).href;
-    const options = { fetch: this.#fetch, ...(this.#wait && { wait: this.#wait }), signal, onBytes };
-    let bytes = await download(url, file.bytes, options);
-    if ((await sha256Hex(bytes)) === file.sha256) return bytes;
-    // The fault may be a damaged copy in the HTTP cache: once more, past it.
-    bytes = await download(url, file.bytes, { ...options, cache: "reload" });
-    if ((await sha256Hex(bytes)) === file.sha256) return bytes;
-    throw new KleinbildError("bad-shard",
-      `${file.path} arrived twice with a wrong SHA-256. The copy on the server is damaged: build the site again.`);
+    const options = { fetch: this.#fetch, ...(this.#wait && { wait: this.#wait }), ...fetching };
+    let damage = "";
+    // The first fault may be a damaged copy in the HTTP cache: once more, past it.
+    for (const cache of /** @type {const} */ (["default", "reload"])) {
+      try {
+        const bytes = await download(url, file, { ...options, cache });
+        if ((await sha256Hex(bytes)) === file.sha256) return bytes;
+        damage = "has a wrong SHA-256";
+      } catch (error) {
+        if (!(error instanceof Damaged)) throw error;
+        damage = error.message;
+      }
+    }
+    throw new KleinbildError("bad-shard", `${file.path} arrived twice and ${damage}. The copy on the server is damaged: build the site again.`);
   }
 
   /**
    * When storage is full, files of other builds make room first.
-   * @param {FileRef} file @param {Uint8Array<ArrayBuffer>} bytes @param {readonly FileRef[]} wanted
+   * @param {FileRef} file @param {Uint8Array<ArrayBuffer>} bytes
    */
-  async #keep(file, bytes, wanted) {
+  async #keep(file, bytes) {
     try {
       await this.#layer.write(fileName(file), bytes);
     } catch (error) {
       const full = error instanceof KleinbildError && error.code === "storage-full";
-      if (!full || !(await this.#removeOthers(wanted))) throw error;
+      if (!full || !(await this.#removeOthers(file))) throw error;
       await this.#layer.write(fileName(file), bytes);
     }
   }
 
-  /** @param {readonly FileRef[]} wanted @returns {Promise<boolean>} whether anything was removed */
+  /** @param {FileRef} wanted @returns {Promise<boolean>} whether anything was removed */
   async #removeOthers(wanted) {
-    const names = new Set(wanted.map(fileName));
+    const names = new Set([wanted, ...this.#model].map(fileName));
     const others = [...(await this.#layer.sizes()).keys()].filter((name) => !names.has(name));
     for (const name of others) await this.#layer.remove(name);
     return others.length > 0;
   }
 }
 
-/** @param {FileRef} file */
-function fileName(file) {
-  return file.path.slice(file.path.lastIndexOf("/") + 1);
+/** @param {FileRef} file @returns {string} under which its plain bytes are kept */
+function fileName({ path }) {
+  return path.slice(path.lastIndexOf("/") + 1).replace(/\.gz$/, "");
 }
 
 /**
@@ -198,7 +271,7 @@ function fileName(file) {
  * @returns {(file: FileRef, bytes: number, kept: boolean) => void}
  */
 function progressCounter(missing, onProgress) {
-  const totalBytes = missing.reduce((sum, file) => sum + file.bytes, 0);
+  const totalBytes = missing.reduce((sum, file) => sum + file.transfer_bytes, 0);
   /** @type {Map<string, number>} */
   const received = new Map();
   let highest = 0;

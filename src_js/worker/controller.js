@@ -1,8 +1,8 @@
 /**
- * What the worker does with each message. One thing at a time: a start, or one picture. Every failure leaves
- * as an error message, and whatever a failure may have broken is thrown away, so that the next picture begins
- * on a fresh device. The model and the PNG encoder are passed in, which keeps this file free of WebGPU and
- * storage.
+ * What the worker does with each message. One thing at a time: a start, or one picture. Beside them goes on, once
+ * a picture was made, the download of the rest of the model. Every failure leaves as an error message, and
+ * whatever a failure may have broken is thrown away, so that the next picture begins on a fresh device. The
+ * model and the PNG encoder are passed in, which keeps this file free of WebGPU and storage.
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
@@ -23,6 +23,7 @@ import { checkSettings } from "../protocol.js";
  * @property {(manifestUrl: string) => Promise<Model>} openModel
  * @property {typeof import("./model.js").inspectModel} inspectModel
  * @property {(model: Model, options: import("./model.js").LoadOptions) => Promise<Runtime>} loadModel
+ * @property {typeof import("./model.js").fetchLater} fetchLater
  * @property {typeof import("./memory.js").planMemory} planMemory
  * @property {() => Promise<void>} forgetPrompts
  * @property {typeof import("../image/png.js").encodePng} encodePng
@@ -30,7 +31,9 @@ import { checkSettings } from "../protocol.js";
  */
 
 /** After these the GPU and the model on it are as good as before. */
-const HARMLESS = new Set(["cancelled", "bad-input", "too-large"]);
+const HARMLESS = new Set(["cancelled", "bad-input", "too-large", "download-failed", "incomplete"]);
+/** Between two news of the download in the background. */
+const NEWS_MS = 250;
 
 export class Controller {
   /** @type {Promise<Model> | undefined} */
@@ -41,6 +44,8 @@ export class Controller {
   #start;
   /** @type {{ job: number | null, abort: AbortController } | undefined} */
   #running;
+  /** Of what only other pictures need: not asked for yet or stopped, on its way, or all here. @type {"idle"|"running"|"done"} */
+  #background = "idle";
   #parts;
 
   /** @param {Parts} parts */
@@ -104,6 +109,29 @@ export class Controller {
     const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, info.model) });
     const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
     post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
+    if (this.#start.background && this.#background === "idle") void this.#fetchLater(await this.#open(this.#start.manifestUrl));
+  }
+
+  /** Ends with the worker, or where it fails; the next picture begins it again. @param {Model} model */
+  async #fetchLater(model) {
+    this.#background = "running";
+    let state = { bytes: 0, totalBytes: 0 };
+    let told = -Infinity;
+    const tell = (done = false, problem = "") => this.#parts.post({ type: "background", ...state, done, problem }, []);
+    try {
+      const done = await this.#parts.fetchLater(model, ({ bytes, totalBytes }) => {
+        state = { bytes, totalBytes };
+        const now = performance.now();
+        if (now - told < NEWS_MS) return;
+        told = now;
+        tell();
+      });
+      this.#background = "done";
+      if (done) tell(true);
+    } catch (error) {
+      this.#background = "idle";
+      tell(false, asKleinbildError(error).message);
+    }
   }
 
   /** @param {AbortSignal} signal */
@@ -171,7 +199,7 @@ export class Controller {
       await work();
     } catch (caught) {
       const error = asKleinbildError(caught);
-      if (!HARMLESS.has(error.code) && error.code !== "download-failed") this.#drop();
+      if (!HARMLESS.has(error.code)) this.#drop();
       this.#post(job, error);
     }
   }

@@ -7,7 +7,7 @@ import { asKleinbildError } from "../errors.js";
 import { encodePng } from "../image/png.js";
 import { Controller } from "./controller.js";
 import { planMemory } from "./memory.js";
-import { inspectModel, loadModel, openModel, openPrompts } from "./model.js";
+import { fetchLater, inspectModel, loadModel, openModel, openPrompts } from "./model.js";
 
 const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
@@ -19,6 +19,7 @@ const controller = new Controller({
   inspectModel,
   planMemory,
   loadModel: async (model, options) => loadModel(model, await prompts, options),
+  fetchLater,
   forgetPrompts: async () => (await prompts).clear(),
   encodePng,
   post,

@@ -6,7 +6,7 @@
 
 import { createEngine } from "../engine/engine.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { parseManifest, requiredFiles } from "../manifest.js";
+import { laterFiles, parseManifest, requiredFiles } from "../manifest.js";
 import { Generator } from "../pipeline/generator.js";
 import { PromptCache } from "../pipeline/prompt_cache.js";
 import { BlobCache } from "../storage/blob_cache.js";
@@ -19,6 +19,8 @@ import { TuningCache } from "./tuning_cache.js";
 const MAX_MANIFEST_CHARACTERS = 32 * 1024 * 1024;
 /** Share of the start's progress bar that the download takes, when there is one. */
 const DOWNLOAD_SHARE = 0.95;
+/** Two seconds: who waits for a picture without a connection is told soon. */
+const PICTURE_RETRIES = 2;
 /** Share of what is left of it that measuring kernels takes, when there is no report of that yet. */
 const TUNING_SHARE = 0.9;
 /** What was kept of prompts, beside the weights. At the real model's 15.7 MB a prompt: sixteen. */
@@ -64,21 +66,36 @@ export async function openPrompts() {
 export async function openModel(manifestUrl) {
   const url = new URL(manifestUrl, self.location.origin);
   const manifest = parseManifest(await fetchManifest(url));
-  const store = await ShardStore.open({ baseUrl: new URL("/", url).href });
+  const store = await ShardStore.open({ baseUrl: new URL("/", url).href, model: [...requiredFiles(manifest), ...laterFiles(manifest)] });
   return { manifest, store };
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
 export async function inspectModel({ manifest, store }) {
-  const files = requiredFiles(manifest);
-  const bytes = (/** @type {readonly { bytes: number }[]} */ some) => some.reduce((sum, file) => sum + file.bytes, 0);
+  const [required, later] = [requiredFiles(manifest), laterFiles(manifest)];
+  const missing = new Set(await store.missing([...required, ...later]));
+  const bytes = (/** @type {readonly import("../manifest.js").FileRef[]} */ some) => some.reduce((sum, file) => sum + file.transfer_bytes, 0);
   const { default_width: width, default_height: height, default_steps: steps } = manifest.config;
   return {
-    totalBytes: bytes(files),
-    missingBytes: bytes(await store.missing(files)),
+    totalBytes: bytes(required),
+    missingBytes: bytes(required.filter((file) => missing.has(file))),
+    laterBytes: bytes(later.filter((file) => missing.has(file))),
     persistent: store.persistent,
     defaults: { width, height, steps },
   };
+}
+
+/**
+ * Downloads what no picture needed yet. Where the browser keeps nothing beyond the visit, that would only fill the memory: nothing then.
+ * @param {Model} model
+ * @param {(progress: { bytes: number, totalBytes: number }) => void} onProgress
+ * @returns {Promise<boolean>} whether the whole model is on this device now
+ * @throws {KleinbildError} "download-failed", "bad-shard", "storage-full"
+ */
+export async function fetchLater({ manifest, store }, onProgress) {
+  if (!store.persistent) return false;
+  await store.installLater(laterFiles(manifest), { onProgress });
+  return true;
 }
 
 /**
@@ -112,10 +129,16 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
     });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 0, steps: 1, fraction });
-    store.openAhead(manifest.shards);
+    const [, ...shards] = requiredFiles(manifest);
+    store.openAhead(shards);
     const vocabulary = /** @type {any} */ (await store.readJson(manifest.tokenizer));
     const readShard = store.read.bind(store);
-    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, prompts, platform });
+    /** @type {import("../pipeline/generator.js").FetchShards} */
+    const fetchShards = async (some, options) => {
+      await store.install(some, { ...options, retries: PICTURE_RETRIES });
+      store.openAhead(some);
+    };
+    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });
     const { vendor, architecture, description, precision: used, fallback, limits } = engine.info;

@@ -1,12 +1,13 @@
-"""The model on the device: downloaded once, whole or not at all, repaired, enough for an offline visit."""
+"""The model on the device: downloaded once, first and later parts, repaired, enough for an offline visit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser_visits import Visit, visit
+from browser_visits import PICTURE_TIMEOUT_MS, WHOLE_MODEL, visit
 from playwright.sync_api import Browser, Page, Route, expect
 from server.raw_http import Server
 
@@ -23,6 +24,11 @@ LIST_FILES = """async () => {
   const sizes = {};
   for await (const [name, handle] of folder.entries()) sizes[name] = (await handle.getFile()).size;
   return sizes;
+}"""
+LIST_SHARDS = """async (name) => {
+  const { manifest: path } = JSON.parse(document.querySelector("#kleinbild").textContent);
+  const manifest = await (await fetch(path)).json();
+  return manifest.stages.find((stage) => stage.name === name).shards.map((i) => manifest.shards[i].path);
 }"""
 WRITE_FILE = """async ([name, bytes]) => {
   let folder = await navigator.storage.getDirectory();
@@ -45,8 +51,15 @@ def stored(page: Page) -> dict[str, int]:
     return sizes
 
 
-def last_shard(one: Visit) -> str:
-    return sorted(path for path in one.weight_paths if path.endswith(".bin"))[-1].removeprefix("w/")
+def shards(page: Page, stage: str) -> list[str]:
+    """The paths of a stage's shards on the server."""
+    paths: list[str] = page.evaluate(LIST_SHARDS, stage)
+    return paths
+
+
+def kept_name(path: str) -> str:
+    """The name under which a file of the server is kept: plain."""
+    return path.rpartition("/")[2].removesuffix(".gz")
 
 
 def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Route], None], list[str]]:
@@ -67,32 +80,61 @@ def failing_first_shard(answer: Callable[[Route], None]) -> tuple[Callable[[Rout
 def test_a_second_visit_fetches_no_weight_byte(browser: Browser, url: str) -> None:
     with visit(browser, url) as one:
         page = one.open()
-        one.load_model()
+        one.whole_model()
         files = stored(page)
-        assert sorted(files) == sorted(path.removeprefix("w/") for path in one.weight_paths)
+        assert sorted(files) == sorted(kept_name(path) for path in one.weight_paths)
         assert not any(name.endswith(".part") for name in files)
         one.weight_paths.clear()
         page.reload()
         one.settle()
         expect(page.locator("#make")).to_have_text("Make the picture")
+        expect(page.locator("#later")).to_be_empty()
         one.load_model()
         assert one.weight_paths == []
+
+
+def test_two_tabs_download_a_model_once_between_them(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        one.context.route("**/w/*", slowly)
+        first = one.open()
+        other = one.context.new_page()
+        for page in (first, other):
+            page.goto(url)
+            page.wait_for_selector("#make:enabled")
+        for page in (first, other):
+            page.fill("#prompt", "a red fox")
+            page.click("#make")
+        for page in (first, other):
+            page.wait_for_selector("#device:not(:empty)", state="attached", timeout=PICTURE_TIMEOUT_MS)
+            page.keyboard.press("Escape")
+            page.wait_for_selector("#make:enabled", timeout=PICTURE_TIMEOUT_MS)
+            expect(page.locator("#failure")).to_be_hidden()
+        rows = shards(first, "embedding")  # of the pictures, which were cancelled
+        paths = [path for path in one.weight_paths if path not in rows]
+        assert len(paths) > 1
+        assert sorted(paths) == sorted(set(paths))
+
+
+def slowly(route: Route) -> None:
+    """Answers late enough that another tab asks meanwhile."""
+    time.sleep(0.2)
+    route.continue_()
 
 
 def test_an_interrupted_download_continues(browser: Browser, url: str) -> None:
     with visit(browser, url) as one:
         page = one.open()
         handle, chosen = failing_first_shard(lambda route: route.fulfill(status=404))
-        one.context.route("**/w/*.bin", handle)
+        one.context.route("**/w/*.bin*", handle)
         one.small_picture()
         expect(page.get_by_role("alert").locator("h2")).to_have_text("The download stopped")
         kept = set(stored(page))
-        failed = chosen[0].rsplit("/", 1)[1]
+        failed = kept_name(chosen[0])
         assert failed not in kept
-        one.context.unroute("**/w/*.bin")
+        one.context.unroute("**/w/*.bin*")
         one.weight_paths.clear()
-        one.load_model()
-        fetched = {path.removeprefix("w/") for path in one.weight_paths}
+        one.whole_model()
+        fetched = {kept_name(path) for path in one.weight_paths}
         assert failed in fetched
         assert not fetched & kept
         assert set(stored(page)) == fetched | kept
@@ -108,21 +150,22 @@ def test_damaged_bytes_are_refused_by_name_and_never_kept(browser: Browser, url:
             route.fulfill(status=200, body=bytes(body))
 
         handle, chosen = failing_first_shard(spoil)
-        one.context.route("**/w/*.bin", handle)
+        one.context.route("**/w/*.bin*", handle)
         one.small_picture()
         expect(page.get_by_role("alert").locator("h2")).to_have_text("A part of the model is damaged")
         name = chosen[0].rsplit("/", 1)[1]
         expect(page.get_by_role("alert")).to_contain_text(f"w/{name}")
-        assert name not in stored(page)
+        assert kept_name(name) not in stored(page)
         assert one.weight_paths.count(f"w/{name}") == 2
 
 
 def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, url: str) -> None:
     with visit(browser, url) as one:
         page = one.open()
-        one.load_model()
+        one.whole_model()
         whole = stored(page)
-        name = last_shard(one)
+        path = shards(page, "text_encoder")[0]
+        name = kept_name(path)
         page.goto("about:blank")
         page.goto(one.url + "/app.webmanifest")
         page.evaluate(WRITE_FILE, [name, whole[name] - 1])
@@ -132,14 +175,41 @@ def test_leftovers_go_and_a_short_file_is_fetched_again(browser: Browser, url: s
         assert "0.bin.part" not in stored(page)
         expect(page.locator("#make")).to_contain_text("Download")
         one.load_model()
-        assert one.weight_paths == [f"w/{name}"]
+        assert one.weight_paths == [path]
         assert stored(page) == whole
+
+
+def test_what_comes_later_may_fail_and_is_told_when_a_picture_needs_it(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        page = one.open()
+        expect(page.locator("#later")).to_contain_text("in the background after the first picture")
+        path = shards(page, "modulation")[0]
+        one.context.route(f"**/{path}", lambda route: route.fulfill(status=404))
+        one.small_picture()
+        stopped = page.locator("#background")
+        expect(stopped).to_contain_text("goes on after the next picture", timeout=PICTURE_TIMEOUT_MS)
+        expect(page.locator("#failure")).to_be_hidden()
+        assert kept_name(path) not in stored(page)
+
+        page.fill("#steps", "3")  # of no preset: the modulation's weights are needed
+        page.click("#make")
+        alert = page.get_by_role("alert")
+        expect(alert.locator("h2")).to_have_text("A part of the model is not on this device yet")
+        expect(alert).to_contain_text(
+            "Not on this device yet: the part of the model that this size and number of steps need."
+        )
+
+        one.context.unroute(f"**/{path}")
+        page.click("#make")
+        expect(stopped).to_contain_text(WHOLE_MODEL, timeout=PICTURE_TIMEOUT_MS)
+        expect(page.locator("#failure")).to_be_hidden()
+        assert kept_name(path) in stored(page)
 
 
 def test_an_offline_visit_works_and_stays_isolated(browser: Browser, url: str) -> None:
     with visit(browser, url) as one:
         page = one.open()
-        one.load_model()
+        one.whole_model()
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         one.context.set_offline(True)
         page.reload()
@@ -147,7 +217,10 @@ def test_an_offline_visit_works_and_stays_isolated(browser: Browser, url: str) -
         assert page.evaluate("crossOriginIsolated") is True
         assert page.evaluate("navigator.serviceWorker.controller !== null") is True
         expect(page.locator("#make")).to_have_text("Make the picture")
-        one.load_model()
+        page.fill("#prompt", "zebras, quite another prompt")
+        page.fill("#steps", "2")
+        page.click("#make")
+        page.wait_for_selector("#download:visible, #failure:visible", timeout=PICTURE_TIMEOUT_MS)
         expect(page.locator("#failure")).to_be_hidden()
         cached = page.evaluate(LIST_CACHED)
         assert "/" in cached

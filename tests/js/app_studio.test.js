@@ -19,14 +19,15 @@ function setUp() {
   };
   const client = {
     onFailure: /** @type {any} */ (undefined),
-    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
+    onBackground: /** @type {any} */ (undefined),
+    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
     async plan(/** @type {{ picture: { width: number } }} */ { picture }) {
       log.push(`plan ${picture.width}`);
       await plan.planning.shift();
       return { least: picture.width, whole: 2, budget: 3, refusal: "" };
     },
-    async start() {
-      log.push("start");
+    async start(/** @type {{ background?: boolean }} */ { background }) {
+      log.push(background ? "start" : "start without background");
       throwNext(plan.start);
       return INFO;
     },
@@ -47,7 +48,7 @@ function setUp() {
     cancel: () => void log.push("client.cancel"),
   };
   const studio = new Studio(client, "/models/x.json", {
-    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissingBytes: (bytes) => void log.push(`missing ${bytes}`), showDefaults: note("defaults"),
+    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissing: ({ missingBytes, laterBytes }) => void log.push(`missing ${missingBytes}, ${laterBytes} later`), showDefaults: note("defaults"),
       showMemory: (needs) => void log.push(`memory ${needs?.least}`), memoryBudget: 5e9 },
     frame: {
       begin: note("begin"), showProgress: note("progress"), showPicture: note("picture"), showFailure: note("failure"),
@@ -55,6 +56,7 @@ function setUp() {
     },
     roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
     showDevice: note("device"),
+    showBackground: ({ bytes }) => void log.push(`background ${bytes}`),
     kernels: { show: note("kernels"), setEnabled() {} },
     pictureUrl: () => "blob:1",
     keepStorage: note("persist"),
@@ -66,16 +68,24 @@ test("nothing is downloaded before the first picture; the bytes are told", async
   const { studio, plan, log } = setUp();
   plan.missing.push(1234);
   await studio.inspect();
-  assert.deepEqual(log, ["missing 1234", "defaults"]);
+  assert.deepEqual(log, ["missing 1234, 5 later", "defaults"]);
 });
 
 test("the first picture starts the model, the second does not", async () => {
   const { studio, log } = setUp();
   await studio.make(SETTINGS);
-  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0", "device", "kernels", "generate", "add", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0, 0 later", "device", "kernels", "generate", "add", "picture", "busy false"]);
   log.length = 0;
   await studio.make(SETTINGS);
   assert.deepEqual(log, ["busy true", "begin", "generate", "add", "picture", "busy false"]);
+});
+
+test("what is downloaded in the background is shown, also while a picture is made", async () => {
+  const { studio, client, log } = setUp();
+  const making = studio.make(SETTINGS);
+  client.onBackground({ bytes: 3, totalBytes: 9, done: false, problem: "" });
+  assert.equal(log.at(-1), "background 3");
+  await making;
 });
 
 test("a failed start is told and can be tried again", async () => {
@@ -83,7 +93,7 @@ test("a failed start is told and can be tried again", async () => {
   plan.start.push(new KleinbildError("download-failed", "no connection"));
   plan.missing.push(77);
   await studio.make(SETTINGS);
-  assert.deepEqual(log.slice(-3), ["failure download-failed", "busy false", "missing 77"]);
+  assert.deepEqual(log.slice(-3), ["failure download-failed", "busy false", "missing 77, 5 later"]);
   log.length = 0;
   await studio.make(SETTINGS);
   assert.ok(log.includes("start") && log.includes("picture"));

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adviceFor, platformOf } from "../../src_js/app/advice.js";
 import { checkScriptUrl } from "../../src_js/app/trusted_types.js";
-import { candidateText, deviceText, formatBytes, formatDuration, kernelsText, memoryText, stageDetail, stageTitle } from "../../src_js/app/wording.js";
+import {
+  backgroundText, candidateText, deviceText, formatBytes, formatDuration, kernelsText, laterText, memoryText, stageDetail, stageTitle,
+} from "../../src_js/app/wording.js";
 
 /** @type {import("../../src_js/errors.js").ErrorCode[]} */
 const CODES = ["no-webgpu", "no-adapter", "out-of-memory", "device-lost", "bad-manifest", "bad-shard", "download-failed",
-  "storage-full", "too-large", "cancelled", "bad-input", "internal"];
+  "incomplete", "storage-full", "too-large", "cancelled", "bad-input", "internal"];
 
 test("bytes and seconds", () => {
   assert.deepEqual([0, 999, 1000, 25600, 5225022190, 2e13].map(formatBytes),
@@ -19,6 +21,18 @@ test("memory: what a picture needs, what would keep the model there, or why it i
   assert.equal(memoryText(needs), "Needs 4.5 GB of GPU memory.");
   assert.match(memoryText({ ...needs, budget: 3e9 }), /^Needs 2\.6 GB of GPU memory; with 4\.5 GB/);
   assert.equal(memoryText({ ...needs, refusal: "too much" }), "too much");
+});
+
+test("the rest of the model: how much, when, and how far it is", () => {
+  const info = { missingBytes: 2.9e9, laterBytes: 0.8e9, persistent: true };
+  assert.equal(laterText(info), "Another 800 MB of the model are downloaded in the background after the first picture.");
+  assert.match(laterText({ ...info, missingBytes: 0 }), /after the next picture/);
+  assert.equal(laterText({ ...info, laterBytes: 0 }), "");
+  assert.match(laterText({ ...info, persistent: false }), /a picture downloads what it needs/);
+  const state = { bytes: 1.2e8, totalBytes: 7.9e8, done: false, problem: "" };
+  assert.equal(backgroundText(state), "Downloading the rest of the model in the background: 120 MB of 790 MB.");
+  assert.match(backgroundText({ ...state, bytes: 7.9e8, done: true }), /whole model is on this device/);
+  assert.match(backgroundText({ ...state, problem: "No connection." }), /goes on after the next picture. It stopped: No connection.$/);
 });
 
 test("every stage has a title; steps are counted from one and end at the last", () => {

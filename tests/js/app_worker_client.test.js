@@ -47,12 +47,27 @@ test("start resolves with the info and passes its own progress on", async () => 
   /** @type {any[]} */
   const seen = [];
   const started = client.start(START, (progress) => seen.push(progress.fraction));
-  assert.deepEqual(worker().received, [{ type: "start", ...START }]);
+  assert.deepEqual(worker().received, [{ type: "start", ...START, background: false }]);
   worker().say({ type: "progress", job: 9, stage: "loading", step: 0, steps: 1, fraction: 0.9 });
   worker().say({ type: "progress", job: null, stage: "download", step: 0, steps: 1, fraction: 0.5 });
   worker().say({ type: "ready", info: { model: "tiny" } });
   assert.deepEqual(await started, { model: "tiny" });
   assert.deepEqual(seen, [0.5]);
+});
+
+test("news of the download in the background concern no call", async () => {
+  const client = new WorkerClient(WORKER_URL);
+  const state = { bytes: 1, totalBytes: 2, done: false, problem: "" };
+  const started = client.start({ ...START, background: true });
+  assert.equal(worker().received[0].background, true);
+  worker().say({ type: "background", ...state });
+  /** @type {any[]} */
+  const seen = [];
+  client.onBackground = (news) => seen.push(news);
+  worker().say({ type: "background", ...state });
+  assert.deepEqual(seen, [{ type: "background", ...state }]);
+  worker().say({ type: "ready", info: { model: "tiny" } });
+  await started;
 });
 
 test("generate numbers its jobs and asks for a trace only when somebody listens", async () => {

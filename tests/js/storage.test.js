@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { filesInFlight } from "../../src_js/storage/download.js";
 import { ShardStore } from "../../src_js/storage/shard_store.js";
 import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./storage_fakes.js";
 
@@ -14,7 +15,7 @@ async function setUp() {
   /** @type {number[]} */
   const waits = [];
   const wait = async (/** @type {number} */ milliseconds) => void waits.push(milliseconds);
-  const store = await ShardStore.open({ baseUrl: BASE_URL, fetch: server.fetch, layer, wait });
+  const store = await ShardStore.open({ baseUrl: BASE_URL, model: REFS, fetch: server.fetch, layer, wait });
   return { server, layer, waits, store };
 }
 
@@ -31,10 +32,15 @@ test("installs every file, reads it back, and asks for nothing a second time", a
   assert.equal(server.requests.length, REFS.length);
 });
 
-test("at most three files are in flight", async () => {
-  const { server, store } = await setUp();
-  await store.install(REFS, {});
-  assert.equal(server.mostInFlight, 3);
+test("three full shards are in flight, or six small files", async () => {
+  const many = FILES.concat(Array.from({ length: 6 }, (_, i) => makeFile(100 + i)));
+  const server = new FakeServer(many);
+  const refs = many.map(({ file }) => file);
+  const store = await ShardStore.open({ baseUrl: BASE_URL, model: refs, fetch: server.fetch, layer: new SmallLayer() });
+  await store.install(refs, {});
+  assert.equal(server.mostInFlight, 6);
+  const file = /** @type {const} */ ({ encoding: "", bytes: 2 ** 26, transfer_bytes: 2 ** 26 });
+  assert.deepEqual([[file, ...REFS], [{ ...file, bytes: 2 ** 25 }], REFS, []].map(filesInFlight), [3, 6, 6, 6]);
 });
 
 test("progress never decreases and ends at the total", async () => {
@@ -52,7 +58,7 @@ test("a wrong digest is fetched once more, past the HTTP cache", async () => {
   const { server, store } = await setUp();
   server.answers.set(FIRST.file.path, [new Uint8Array(1000)]);
   await store.install([FIRST.file], {});
-  assert.deepEqual(server.requests.map(({ cache }) => cache), [undefined, "reload"]);
+  assert.deepEqual(server.requests.map(({ cache }) => cache), ["default", "reload"]);
   assert.deepEqual(await store.missing([FIRST.file]), []);
 });
 
@@ -74,6 +80,10 @@ test("a broken connection is retried with growing pauses, then given up", async 
   again.server.answers.set(FIRST.file.path, ["down", "down", "down", "down", "down"]);
   await assert.rejects(again.store.install([FIRST.file], {}), { code: "download-failed", message: /5 times/ });
   assert.equal(again.server.requests.length, 5);
+  const hurried = await setUp();
+  hurried.server.answers.set(FIRST.file.path, ["down", "down", "down"]);
+  await assert.rejects(hurried.store.install([FIRST.file], { retries: 2 }), { code: "download-failed", message: /3 times/ });
+  assert.deepEqual([hurried.server.requests.length, hurried.waits], [3, [500, 1500]]);
 });
 
 test("an answer that will not change is not retried", async () => {
@@ -87,14 +97,16 @@ test("an answer that will not change is not retried", async () => {
 
 test("an interrupted install continues with what is missing", async () => {
   const { server, store } = await setUp();
-  const last = /** @type {typeof FILES[0]} */ (FILES[5]);
+  const last = makeFile(100);
+  const refs = [...REFS, last.file];
+  server.files.set(last.file.path, last.sent);
   server.answers.set(last.file.path, [404]);
-  await assert.rejects(store.install(REFS, {}), { code: "download-failed" });
-  const missing = await store.missing(REFS);
-  // The first three were whole before the last was asked for; its neighbours may have been stopped by its failure.
-  assert.ok(missing.includes(last.file) && missing.length <= 3, `${missing.length} are missing`);
+  await assert.rejects(store.install(refs, {}), { code: "download-failed" });
+  const missing = await store.missing(refs);
+  // One was whole before the last was asked for; its neighbours may have been stopped by its failure.
+  assert.ok(missing.includes(last.file) && missing.length <= 6, `${missing.length} are missing`);
   server.requests.length = 0;
-  await store.install(REFS, {});
+  await store.install(refs, {});
   assert.deepEqual(server.requests.map(({ path }) => path).sort(), missing.map(({ path }) => path).sort());
 });
 
@@ -148,7 +160,7 @@ test("a read past the end, or of a file that is not there, is a bad shard", asyn
 
 test("JSON is read by its reference, and anything else is refused", async () => {
   const { store, layer } = await setUp();
-  const file = { path: `w/${"a".repeat(64)}.json`, sha256: "a".repeat(64), bytes: 7 };
+  const file = { path: `w/${"a".repeat(64)}.json`, sha256: "a".repeat(64), bytes: 7, encoding: /** @type {const} */ (""), transfer_bytes: 7 };
   layer.files.set(`${"a".repeat(64)}.json`, new TextEncoder().encode('{"a":1}'));
   assert.deepEqual(await store.readJson(file), { a: 1 });
   layer.files.set(`${"b".repeat(64)}.json`, new TextEncoder().encode("{nothing"));

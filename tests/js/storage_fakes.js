@@ -3,16 +3,27 @@
  */
 
 import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { KleinbildError } from "../../src_js/errors.js";
 import { MemoryLayer } from "../../src_js/storage/memory.js";
 
 export const BASE_URL = "http://localhost/";
 
-/** @param {number} seed @param {number} [bytes] @returns {{ file: import("../../src_js/manifest.js").FileRef, data: Uint8Array<ArrayBuffer> }} */
+/** @typedef {import("../../src_js/manifest.js").FileRef} FileRef */
+/** @typedef {{ file: FileRef, data: Uint8Array<ArrayBuffer>, sent: Uint8Array<ArrayBuffer> }} FakeFile data: plain; sent: as the server has it */
+
+/** @param {number} seed @param {number} [bytes] @returns {FakeFile} */
 export function makeFile(seed, bytes = 1000) {
   const data = Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + seed * 7) & 255);
   const sha256 = createHash("sha256").update(data).digest("hex");
-  return { file: { path: `w/${sha256}.bin`, sha256, bytes }, data };
+  return { file: { path: `w/${sha256}.bin`, sha256, bytes, encoding: "", transfer_bytes: bytes }, data, sent: data };
+}
+
+/** @param {number} seed @param {number} [bytes] plain @returns {FakeFile} */
+export function makeGzipFile(seed, bytes = 1000) {
+  const { file, data } = makeFile(seed, bytes);
+  const sent = new Uint8Array(gzipSync(data));
+  return { file: { ...file, path: `${file.path}.gz`, encoding: "gzip", transfer_bytes: sent.length }, data, sent };
 }
 
 /** An answer to one request: bytes, a status, or "cut" (half the bytes), "down" (no connection), "hang" (never). */
@@ -26,9 +37,9 @@ export class FakeServer {
   inFlight = 0;
   mostInFlight = 0;
 
-  /** @param {{ file: import("../../src_js/manifest.js").FileRef, data: Uint8Array<ArrayBuffer> }[]} files */
+  /** @param {readonly FakeFile[]} files */
   constructor(files) {
-    this.files = new Map(files.map(({ file, data }) => [file.path, data]));
+    this.files = new Map(files.map(({ file, sent }) => [file.path, sent]));
   }
 
   /** @type {typeof fetch} */

@@ -5,7 +5,7 @@ import { Controller, pngText } from "../../src_js/worker/controller.js";
 
 const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
 /** @type {import("../../src_js/protocol.js").StartMessage} */
-const START = { type: "start", manifestUrl: "/models/x.json", precision: "auto" };
+const START = { type: "start", manifestUrl: "/models/x.json", precision: "auto", background: false };
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 /** @param {number} job @returns {import("../../src_js/protocol.js").GenerateMessage} */
@@ -17,9 +17,10 @@ function setUp() {
   const posted = [];
   /**
    * @type {{ loads: number, destroyed: number, forgotten: number, kept: boolean[], openFailures: Error[], failures: Error[],
-   *   lose: ((error: KleinbildError) => void) | undefined }}
+   *   lose: ((error: KleinbildError) => void) | undefined, later: ((progress: { bytes: number, totalBytes: number }) => void)[],
+   *   laterEnds: ((result: boolean | Error) => void)[] }}
    */
-  const plan = { loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
+  const plan = { later: [], laterEnds: [], loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
   const shared = new Float32Array([1, 2, 3, 4]);
   const generator = {
     async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace, keepPrompt }) {
@@ -61,6 +62,10 @@ function setUp() {
         },
       };
     },
+    fetchLater: (/** @type {any} */ _, /** @type {any} */ onProgress) => new Promise((resolve, reject) => {
+      plan.later.push(onProgress);
+      plan.laterEnds.push((result) => (result instanceof Error ? reject(result) : resolve(result)));
+    }),
     planMemory: async (/** @type {any} */ _, /** @type {any} */ runtime, /** @type {any} */ { picture }) => {
       if (picture.width > 1000) throw new KleinbildError("no-adapter", "");
       return { least: picture.width, loaded: runtime !== undefined };
@@ -122,6 +127,57 @@ test("what may be kept of a prompt is passed on, and forgetting is answered, als
   assert.deepEqual([posted.at(-1).type, plan.forgotten], ["forgotten", 1]);
   await making;
   assert.deepEqual([plan.kept, posted.at(-1).type], [[true, false], "result"]);
+});
+
+test("the rest of the model is fetched once a picture was made, if the page wants that", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  await controller.handle(generate(1));
+  assert.equal(plan.later.length, 0, "not unasked");
+  await controller.handle({ ...START, background: true });
+  const cancelled = controller.handle(generate(2));
+  await controller.handle({ type: "cancel", job: 2 });
+  await cancelled;
+  assert.equal(plan.later.length, 0, "not before the first picture");
+  await controller.handle(generate(3));
+  assert.equal(plan.later.length, 1);
+  plan.later[0]?.({ bytes: 1, totalBytes: 9 });
+  plan.later[0]?.({ bytes: 2, totalBytes: 9 });
+  const states = () => posted.filter(({ type }) => type === "background").map(({ bytes, totalBytes, done, problem }) => [bytes, totalBytes, done, problem]);
+  assert.deepEqual(states(), [[1, 9, false, ""]], "news come at intervals");
+  const another = controller.handle(generate(4));
+  await controller.handle({ type: "cancel", job: 4 });
+  await another;
+  await controller.handle(generate(5));
+  assert.equal(plan.later.length, 1, "one download at a time, whatever becomes of pictures");
+  plan.later[0]?.({ bytes: 9, totalBytes: 9 });
+  plan.laterEnds[0]?.(true);
+  await tick();
+  assert.deepEqual(states().at(-1), [9, 9, true, ""]);
+  await controller.handle(generate(6));
+  assert.equal(plan.later.length, 1, "nor again once all is here");
+});
+
+test("a download in the background that fails is told, harms nothing, and goes on after the next picture", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle({ ...START, background: true });
+  await controller.handle(generate(1));
+  plan.laterEnds[0]?.(new KleinbildError("download-failed", "No connection."));
+  await tick();
+  assert.deepEqual([posted.at(-1).type, posted.at(-1).done, posted.at(-1).problem], ["background", false, "No connection."]);
+  await controller.handle(generate(2));
+  assert.deepEqual([plan.later.length, plan.destroyed], [2, 0]);
+  plan.laterEnds[1]?.(false);
+  await tick();
+  assert.equal(posted.at(-1).type, "result", "where nothing is kept there is nothing to tell");
+});
+
+test("a part of the model that cannot be had leaves the GPU as it is", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.failures.push(new KleinbildError("incomplete", "not here"));
+  await controller.handle(generate(1));
+  assert.deepEqual([posted.at(-1).code, plan.destroyed], ["incomplete", 0]);
 });
 
 test("a picture before the start, and bad settings, are refused", async () => {

@@ -15,6 +15,8 @@ PHONE = {"width": 390, "height": 844}
 PICTURE_TIMEOUT_MS = 600_000
 READY_TIMEOUT_MS = 120_000
 
+WHOLE_MODEL = "The whole model is on this device"
+
 NOTE_VIOLATIONS = """
   globalThis.violations = [];
   addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
@@ -51,8 +53,16 @@ class Visit:
             self.page.fill(f"#{name}", value)
         self.page.click("#make")
 
+    def whole_model(self) -> None:
+        """Makes a picture and waits until the rest of the model arrived in the background."""
+        self.small_picture()
+        self.page.wait_for_selector(
+            f"#background:has-text('{WHOLE_MODEL}'), #failure:visible", timeout=PICTURE_TIMEOUT_MS
+        )
+        self.settle()
+
     def load_model(self) -> None:
-        """Downloads the model and starts it, then cancels the picture that asked for it."""
+        """Downloads what every picture needs and starts it, then cancels the picture that asked for it."""
         self.small_picture()
         self.page.wait_for_selector("#device:not(:empty)", state="attached", timeout=READY_TIMEOUT_MS)
         self.page.keyboard.press("Escape")

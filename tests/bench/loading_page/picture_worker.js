@@ -4,6 +4,7 @@
  */
 
 import { createEngine } from "../../../src_js/engine/engine.js";
+import { requiredFiles } from "../../../src_js/manifest.js";
 import { Generator } from "../../../src_js/pipeline/generator.js";
 import { PromptCache } from "../../../src_js/pipeline/prompt_cache.js";
 import { openOpfs } from "../../../src_js/storage/opfs.js";
@@ -36,7 +37,7 @@ async function fillStore(manifest) {
   for (const [name, bytes] of sizes) if (wanted.get(name) !== bytes) await layer.remove(name);
   const data = randomBytes(Math.max(...wanted.values()));
   for (const [name, bytes] of wanted) if (sizes.get(name) !== bytes) await layer.write(name, data.slice(0, bytes));
-  return ShardStore.open({ baseUrl: "/", layer });
+  return ShardStore.open({ baseUrl: "/", model: manifest.shards, layer });
 }
 
 /** @param {Options} options */
@@ -52,7 +53,7 @@ async function measure({ model, side, steps, cold }) {
   const readKernel = async (/** @type {string} */ kernel) => (await fetch(`/src_js/kernels/${kernel}.wgsl`)).text();
   const engine = await createEngine({ gpu: navigator.gpu, precision: "auto", readKernel });
   post({ type: "time", label: "the GPU is open", seconds: seconds(click) });
-  store.openAhead(manifest.shards);
+  store.openAhead(requiredFiles(manifest).slice(1));
   const prompts = new PromptCache(undefined);
   const generator = await Generator.load({ engine, manifest, vocabulary: vocabulary(manifest), readShard: store.read.bind(store), prompts });
 

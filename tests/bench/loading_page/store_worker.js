@@ -33,13 +33,14 @@ async function makeStore(bytes, data) {
   const count = Math.max(1, Math.round(bytes / SHARD_BYTES));
   const sizes = await layer.sizes();
   for (const old of sizes.keys()) if (parseInt(old, 16) >= count) await layer.remove(old);
-  const shards = Array.from({ length: count }, (_, i) => ({ path: `w/${name(i)}.bin`, sha256: name(i), bytes: SHARD_BYTES }));
+  const shards = Array.from({ length: count }, (_, i) => (
+    { path: `w/${name(i)}.bin`, sha256: name(i), bytes: SHARD_BYTES, encoding: /** @type {const} */ (""), transfer_bytes: SHARD_BYTES }));
   for (const [i, shard] of shards.entries()) {
     stamp(i, data);
     await layer.write(`${shard.sha256}.bin`, data);
   }
   const manifest = { shards, tensors: [], stages: [{ name: "transformer", shards: shards.map((_, i) => i) }] };
-  return { layer, store: await ShardStore.open({ baseUrl: "/", layer }), manifest, bytes: count * SHARD_BYTES };
+  return { layer, store: await ShardStore.open({ baseUrl: "/", model: shards, layer }), manifest, bytes: count * SHARD_BYTES };
 }
 
 /** @param {import("../../../src_js/engine/engine.js").Engine} engine @param {GPUBuffer[]} buffers @param {Uint8Array<ArrayBuffer>} data */

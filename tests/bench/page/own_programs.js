@@ -7,7 +7,7 @@ import { linear } from "../../../src_js/engine/ops/linear.js";
 import { syntheticWeights } from "../../../src_js/engine/synthetic.js";
 import { fillRandom } from "../../../src_js/engine/test_data.js";
 import { axesRope, jointPositions } from "../../../src_js/pipeline/rope.js";
-import { preludeProgram, sharedShapes, stepProgram } from "../../../src_js/pipeline/stages.js";
+import { modulationProgram, preludeProgram, sharedShapes, stepProgram } from "../../../src_js/pipeline/stages.js";
 import { timestepEmbedding } from "../../../src_js/pipeline/timestep.js";
 
 /**
@@ -89,12 +89,15 @@ export async function recordDenoiseStep(engine, config, { height, width, sigma, 
   fillRandom(engine, shared.promptEmbeds);
   fillRandom(engine, shared.latents, 1);
 
-  const prelude = engine.program("peer: prelude");
-  const { timesteps } = preludeProgram(prelude, config, weights, shared);
-  await prelude.build();
+  const modulationWeights = await syntheticWeights(engine, config, { stage: "modulation", format: "q4", ...format });
+  const before = engine.program("peer: modulation and prelude");
+  const { timesteps } = modulationProgram(before, config, modulationWeights, shared);
+  preludeProgram(before, weights, shared);
+  await before.build();
   engine.upload(timesteps, timestepEmbedding(sigma, c.timestep_channels));
-  await engine.run(prelude);
-  prelude.destroy();
+  await engine.run(before);
+  before.destroy();
+  modulationWeights.destroy();
 
   const program = engine.program("peer: denoise step");
   const { modulation, stepSize, table } = stepProgram(program, config, weights, shared);

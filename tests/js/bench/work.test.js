@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { heaviest, kernelCases } from "../../../src_js/bench/kernels.js";
 import { stageCases } from "../../../src_js/bench/stages.js";
-import { decodeFlops, preludeFlops, stepFlops, textEncoderFlops } from "../../../src_js/bench/work.js";
+import { decodeFlops, modulationFlops, preludeFlops, stepFlops, textEncoderFlops } from "../../../src_js/bench/work.js";
 import { DryEngine } from "../../../src_js/engine/dry_engine.js";
 import { StageWeights, place } from "../../../src_js/engine/weights.js";
 import { sharedShapes, pictureSize } from "../../../src_js/pipeline/stages.js";
@@ -36,14 +36,12 @@ test("the text encoder: every linear on its rows, and every pair that the mask l
   }
 });
 
-test("the prelude: the linears that depend on the prompt or the step alone", () => {
+test("modulation and prelude: the linears that depend on the step alone, and on the prompt alone", () => {
   for (const [config, steps] of /** @type {[ModelConfig, number][]} */ ([[KLEIN, 4], [SMALL, 3]])) {
-    let products = 0;
-    for (const { name, shape } of modelTensors(config).transformer) {
-      if (name === "context_embedder.weight") products += elements(shape) * config.prompt.text_seq_len;
-      else if (/timestep_embedder|modulation|norm_out/.test(name)) products += elements(shape) * steps;
-    }
-    assert.equal(preludeFlops(config, steps), 2 * products);
+    const { modulation, transformer } = modelTensors(config);
+    assert.equal(modulationFlops(config, steps), 2 * steps * modulation.reduce((sum, { shape }) => sum + elements(shape), 0));
+    const context = transformer.find(({ name }) => name === "context_embedder.weight")?.shape ?? [];
+    assert.equal(preludeFlops(config), 2 * elements(context) * config.prompt.text_seq_len);
   }
 });
 
@@ -56,7 +54,7 @@ test("a step and a decode: every linear and convolution on its rows or pixels, a
     const rows = prompt.text_seq_len + tokens;
     let step = (c.num_layers + c.num_single_layers) * 2 * rows * rows * c.hidden_size;
     for (const { name, kind, shape } of modelTensors(config).transformer) {
-      if (kind !== "linear" || /timestep_embedder|modulation|norm_out|context_embedder/.test(name)) continue;
+      if (kind !== "linear" || name === "context_embedder.weight") continue;
       const text = /\.(add_|to_add_|ff_context)/.test(name) ? prompt.text_seq_len : tokens;
       step += elements(shape) * (name.startsWith("single_") ? rows : text);
     }
@@ -89,11 +87,11 @@ test("kernels are those of the issue's table, each once, with the weights that t
   ]);
 });
 
-test("stages: a short and a full prompt, the prelude, and a step and a decode of each size", () => {
+test("stages: a short and a full prompt, modulation, the prelude, and a step and a decode of each size", () => {
   const names = stageCases(KLEIN, [256, 512], 4).map(({ name }) => name);
   assert.deepEqual(names, [
-    "text encoder, 32 tokens of 512 rows", "text encoder, 512 tokens of 512 rows", "prelude of 4 steps", "denoise step 256 x 256",
-    "denoise step 512 x 512", "VAE decode 256 x 256", "VAE decode 512 x 512",
+    "text encoder, 32 tokens of 512 rows", "text encoder, 512 tokens of 512 rows", "modulation of 4 steps", "prelude",
+    "denoise step 256 x 256", "denoise step 512 x 512", "VAE decode 256 x 256", "VAE decode 512 x 512",
   ]);
 });
 
@@ -113,7 +111,7 @@ function weightsOf(stage) {
   return new StageWeights(memory, [], new Map(entries.map((entry) => [entry.name, place(entry, buffers)])));
 }
 
-const WEIGHTS = new Map(["text_encoder", "transformer", "vae_decoder"].map((stage) => [stage, weightsOf(stage)]));
+const WEIGHTS = new Map(["text_encoder", "modulation", "transformer", "vae_decoder"].map((stage) => [stage, weightsOf(stage)]));
 
 test("every kernel can be recorded at the true shapes, and is no more work than told", () => {
   for (const { name, stage, flops, bytes, record } of kernelCases(KLEIN, SIZES)) {

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { readMadeUp, syntheticVocabulary } from "../../../src_js/bench/synthetic_prompt.js";
 import { memoryNeeds } from "../../../src_js/pipeline/budget.js";
 import { Generator } from "../../../src_js/pipeline/generator.js";
+import { sigmas } from "../../../src_js/pipeline/scheduler.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { deviceInfo } from "../support/device_info.js";
 import { paperEngine, paperStage } from "../support/paper_device.js";
@@ -14,11 +15,13 @@ import { testRandom } from "../support/random.js";
 const random = testRandom("memory.test.js");
 const config = JSON.parse(readFileSync(new URL("../../../src_js/bench/klein4b.json", import.meta.url), "utf8"));
 const manifest = syntheticManifest(config, { format: "q4", blockSize: 32 });
+/** Knows the modulations of two steps at 512x512. */
+const tabled = syntheticManifest(config, { format: "q4", blockSize: 32, tableSigmas: [...sigmas(1024, 2).subarray(0, 2)] });
 
-/** @param {Partial<import("../../../src_js/engine/device.js").DeviceInfo>} [facts] */
-function setUp(facts) {
+/** @param {Partial<import("../../../src_js/engine/device.js").DeviceInfo>} [facts] @param {import("../../../src_js/manifest.js").Manifest} [of] */
+function setUp(facts, of = manifest) {
   const { engine, device } = paperEngine(deviceInfo(facts));
-  const generator = new Generator({ engine, manifest, vocabulary: syntheticVocabulary(config), readShard: readMadeUp });
+  const generator = new Generator({ engine, manifest: of, vocabulary: syntheticVocabulary(config), readShard: readMadeUp });
   /** @type {string[]} */
   const loads = [];
   generator.residency.begin = (...of) => {
@@ -39,14 +42,33 @@ describe("memory of the 4B model's pictures", () => {
       device.dispatches = 0;
       await draw(width, height, 1e11);
       assert.equal(engine.memory.peakBytes, memoryNeeds(plan).whole, `${width}x${height}`);
-      const { text_encoder: encoder, prelude, step, vae_decoder: decoder } = plan.programs;
-      assert.equal(device.dispatches, encoder.dispatches + prelude.dispatches + 2 * step.dispatches + decoder.dispatches);
+      const { text_encoder: encoder, modulation, prelude, step, vae_decoder: decoder } = plan.programs;
+      assert.equal(device.dispatches, encoder.dispatches + (modulation?.dispatches ?? NaN) + prelude.dispatches + 2 * step.dispatches + decoder.dispatches);
     }
-    assert.deepEqual(loads, ["text_encoder", "transformer", "vae_decoder"]);
+    assert.deepEqual(loads, ["text_encoder", "modulation", "transformer", "vae_decoder"]);
     const weights = Object.values(generator.plan({ width: 512, height: 512, steps: 2 }).weightBytes).reduce((a, b) => a + b);
     assert.equal(engine.memory.bytes, weights, "between pictures only weights are there");
     generator.residency.clear();
     assert.equal(engine.memory.bytes, 0);
+  });
+
+  test("modulations that the table knows are read, and their weights neither loaded nor counted", async () => {
+    const { engine, device, generator, loads, draw } = setUp({}, tabled);
+    const plan = generator.plan({ width: 512, height: 512, steps: 2 }, 1e11);
+    await draw(512, 512, 1e11);
+    assert.equal(engine.memory.peakBytes, memoryNeeds(plan).whole);
+    assert.deepEqual(loads, ["text_encoder", "transformer", "vae_decoder"]);
+    const { text_encoder: encoder, prelude, step, vae_decoder: decoder } = plan.programs;
+    assert.equal(device.dispatches, encoder.dispatches + prelude.dispatches + 2 * step.dispatches + decoder.dispatches);
+    const other = generator.plan({ width: 272, height: 704, steps: 2 }, 1e11);
+    engine.memory.resetPeak();
+    await draw(272, 704, 1e11);
+    assert.equal(engine.memory.peakBytes, memoryNeeds(other).whole);
+    assert.deepEqual(loads.slice(3), ["modulation"]);
+    const { least } = memoryNeeds(plan);
+    engine.memory.resetPeak();
+    await draw(512, 512, least);
+    assert.ok(engine.memory.peakBytes <= memoryNeeds(other).whole && engine.memory.bytes <= least, "what another size left made room");
   });
 
   test("any budget that a picture fits is kept, down to its last byte", async () => {
@@ -82,11 +104,11 @@ describe("memory of the 4B model's pictures", () => {
 
   test("a size that does not fit is refused before anything is loaded, and leaves what is there", async () => {
     const { engine, loads, draw } = setUp();
-    await assert.rejects(draw(1024, 1024, 2.8e9), { code: "too-large" });
+    await assert.rejects(draw(1024, 1024, 2.4e9), { code: "too-large" });
     assert.equal(engine.memory.peakBytes, 0);
     await draw(256, 256, 8e9);
     const [before, loaded] = [engine.memory.bytes, loads.length];
-    await assert.rejects(draw(1024, 1024, 2.8e9), { code: "too-large" });
+    await assert.rejects(draw(1024, 1024, 2.4e9), { code: "too-large" });
     assert.deepEqual([engine.memory.bytes, loads.length], [before, loaded]);
   });
 });

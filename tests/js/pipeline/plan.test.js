@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { memoryNeeds } from "../../../src_js/pipeline/budget.js";
 import { planPicture, stageBytes } from "../../../src_js/pipeline/plan.js";
+import { sigmas } from "../../../src_js/pipeline/scheduler.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { deviceInfo } from "../support/device_info.js";
 
@@ -17,6 +18,7 @@ import { deviceInfo } from "../support/device_info.js";
 const config = /** @type {import("../../../src_js/manifest.js").ModelConfig} */ (
   JSON.parse(readFileSync(new URL("../../../src_js/bench/klein4b.json", import.meta.url), "utf8")));
 const manifest = syntheticManifest(config, { format: "q4", blockSize: 32 });
+const GPU_STAGES = /** @type {const} */ (["text_encoder", "modulation", "transformer", "vae_decoder"]);
 const expectedFile = new URL("plan_klein4b.json", import.meta.url);
 
 /** Rows of text, width of the transformer, of its MLP, and of the text encoder and its MLP. */
@@ -61,8 +63,8 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
       const ends = 2 * picture * 128 * D;
       assert.equal(flopsOf(programs.step, PRODUCTS), 2 * (doubles + singles + last + ends));
       assert.equal(flopsOf(programs.step, ATTENTION), 4 * D * (24 * rows * rows + picture * rows));
-      const modulation = 4 * (256 * D + D * D + 17 * D * D);
-      assert.equal(flopsOf(programs.prelude, PRODUCTS), 2 * (TEXT * 7680 * D + modulation));
+      assert.equal(flopsOf(programs.prelude, PRODUCTS), 2 * TEXT * 7680 * D);
+      assert.equal(flopsOf(/** @type {ProgramPlan} */ (programs.modulation), PRODUCTS), 2 * 4 * (256 * D + D * D + 17 * D * D));
     });
 
     test(`arithmetic of the decoder at ${side}`, () => {
@@ -90,12 +92,12 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
     });
 
     test(`each weight is read once a run at ${side}`, () => {
-      const { programs: { text_encoder: encoder, prelude, step, vae_decoder: decoder } } = uncut(side);
+      const { programs: { text_encoder: encoder, modulation, prelude, step, vae_decoder: decoder } } = uncut(side);
       const bytes = (/** @type {string} */ stage) => manifest.tensors.filter((tensor) => tensor.stage === stage)
         .flatMap(({ parts }) => parts).reduce((sum, { length }) => sum + length, 0);
       // a norm's vector may be bound twice, a part's sections are padded: a millionth
       for (const [moved, stored] of /** @type {const} */ ([
-        [encoder.weightBytes, bytes("text_encoder")], [prelude.weightBytes + step.weightBytes, bytes("transformer")],
+        [encoder.weightBytes, bytes("text_encoder")], [modulation?.weightBytes ?? NaN, bytes("modulation")], [prelude.weightBytes + step.weightBytes, bytes("transformer")],
         [decoder.weightBytes, bytes("vae_decoder")],
       ])) assert.ok(Math.abs(moved - stored) <= stored / 1000, `${moved} moved, ${stored} stored`);
     });
@@ -110,7 +112,7 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
       assert.equal(whole, bytes + Math.max(...Object.values(plan.workBytes)));
       assert.ok(whole <= bar, `${side}: ${whole}`);
       assert.ok(least < whole);
-      for (const stage of /** @type {const} */ (["text_encoder", "transformer", "vae_decoder"])) {
+      for (const stage of GPU_STAGES) {
         assert.equal(plan.weightBytes[stage], stageBytes(manifest, stage));
         assert.ok(plan.workBytes[stage] + plan.weightBytes[stage] <= least);
       }
@@ -141,7 +143,7 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
   test("f32 takes as many FLOPs and more memory", () => {
     const [half, single] = [planOf(512), planOf(512, { precision: "f32", f16: false })];
     assert.equal(half.flops, single.flops);
-    for (const stage of /** @type {const} */ (["text_encoder", "transformer", "vae_decoder"])) {
+    for (const stage of GPU_STAGES.filter((name) => name !== "modulation")) {
       const ratio = single.workBytes[stage] / half.workBytes[stage];
       assert.ok(ratio > 1.2 && ratio <= 2, `${stage}: ${ratio}`);
     }
@@ -155,8 +157,31 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
   });
 
   test("a picture's FLOPs are those of its programs, a step for each step", () => {
-    const { programs: { text_encoder: encoder, prelude, step, vae_decoder: decoder }, flops } = planOf(256);
-    assert.equal(flops, encoder.flops + prelude.flops + 4 * step.flops + decoder.flops);
+    const { programs: { text_encoder: encoder, modulation, prelude, step, vae_decoder: decoder }, flops } = planOf(256);
+    assert.equal(flops, encoder.flops + (modulation?.flops ?? NaN) + prelude.flops + 4 * step.flops + decoder.flops);
+  });
+
+  test("sizes and steps that the table knows take neither the modulation's weights nor its arithmetic", () => {
+    const tableSigmas = [...new Set([1024, 4096].flatMap((tokens) => [...sigmas(tokens, 4).subarray(0, 4)]))].sort((a, b) => b - a);
+    assert.equal(tableSigmas.length, 7, "the first sigma is 1 at every size");
+    const tabled = syntheticManifest(config, { format: "q4", blockSize: 32, tableSigmas });
+    const of = (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ steps) => (
+      planPicture({ info: deviceInfo() }, tabled, { width, height, steps }));
+    for (const side of [512, 1024]) {
+      const [computed, read] = [planOf(side), of(side, side, 4)];
+      const { modulation, ...others } = computed.programs;
+      assert.deepEqual(read.programs, others);
+      assert.equal(read.flops, computed.flops - (modulation?.flops ?? NaN));
+      assert.deepEqual(read.weightBytes, { ...computed.weightBytes, modulation: 0 });
+      assert.equal(memoryNeeds(computed).whole - memoryNeeds(read).whole, stageBytes(tabled, "modulation"));
+      assert.deepEqual(read.modulationRows?.map((row) => tableSigmas[row]), [...sigmas((side / 16) ** 2, 4).subarray(0, 4)]);
+    }
+    assert.equal(stageBytes(tabled, "transformer"), stageBytes(manifest, "transformer"), "the table is no weight");
+    assert.ok(of(1024, 256, 4).modulationRows, "of as many tokens as 512x512");
+    for (const plan of [of(512, 512, 3), of(528, 512, 4), of(512, 512, 8)]) {
+      assert.equal(plan.modulationRows, undefined);
+      assert.equal(plan.weightBytes.modulation, stageBytes(tabled, "modulation"));
+    }
   });
 
   test("nothing costs other than it did", () => {

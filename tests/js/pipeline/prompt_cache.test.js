@@ -95,9 +95,9 @@ test("clear while a result is being written leaves nothing", async () => {
   };
   const keeping = (await cache.find(["a"], LENGTH, true)).keep(result());
   await new Promise((resolve) => setTimeout(resolve, 5));
-  await cache.clear();
+  const clearing = cache.clear();
   letGo();
-  await keeping;
+  await Promise.all([keeping, clearing]);
   assert.equal(layer.files.size, 0);
 });
 

@@ -7,8 +7,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { openSync, readFileSync, readSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { parseManifest } from "../../../src_js/manifest.js";
 import { Generator } from "../../../src_js/pipeline/generator.js";
 import { openEngine } from "./gpu.js";
@@ -33,17 +34,27 @@ function writeNpy(path, { dtype, shape, data }) {
 function openSite(site) {
   const [name] = readdirSync(join(site, "models"));
   const manifest = parseManifest(JSON.parse(readFileSync(join(site, "models", name ?? ""), "utf8")));
-  const vocabulary = readFileSync(join(site, manifest.tokenizer.path));
-  if (createHash("sha256").update(vocabulary).digest("hex") !== manifest.tokenizer.sha256) throw new Error("vocabulary digest");
-  /** @type {Map<string, number>} */
+  const refs = new Map([manifest.tokenizer, ...manifest.shards].map((file) => [file.sha256, file]));
+  /** @type {Map<string, Buffer>} plain */
   const files = new Map();
+  const plain = (/** @type {string} */ sha256) => {
+    const known = files.get(sha256);
+    if (known) return known;
+    const { path, bytes, encoding, transfer_bytes: sent } = /** @type {import("../../../src_js/manifest.js").FileRef} */ (refs.get(sha256));
+    const stored = readFileSync(join(site, path));
+    const file = encoding === "gzip" ? gunzipSync(stored) : stored;
+    if (stored.length !== sent || file.length !== bytes) throw new Error(`${path} has another size than promised`);
+    if (createHash("sha256").update(file).digest("hex") !== sha256) throw new Error(`${path} has another digest`);
+    files.set(sha256, file);
+    return file;
+  };
   /** @type {import("../../../src_js/engine/weights.js").ReadShard} */
   const readShard = (sha256, offset, target) => {
-    const file = files.get(sha256) ?? openSync(join(site, "w", `${sha256}.bin`), "r");
-    files.set(sha256, file);
-    if (readSync(file, target, 0, target.length, offset) !== target.length) throw new Error(`${sha256} is short`);
+    const file = plain(sha256);
+    if (offset + target.length > file.length) throw new Error(`${sha256} is short`);
+    target.set(file.subarray(offset, offset + target.length));
   };
-  return { manifest, vocabulary: JSON.parse(vocabulary.toString("utf8")), readShard };
+  return { manifest, vocabulary: JSON.parse(plain(manifest.tokenizer.sha256).toString("utf8")), readShard };
 }
 
 /** @type {Map<string, Promise<import("../../../src_js/engine/engine.js").Engine>>} */
