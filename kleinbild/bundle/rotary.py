@@ -26,7 +26,7 @@ def rope_theta(axes: Sequence[Array], role: Role) -> float:
     not theta^(-2i/d) for one theta, exactly or rounded to float16.
     """
     telling = [axis for axis in axes if len(axis) > 1]
-    candidates = [theta for axis in telling for theta in _candidates(axis)] or [1.0]
+    candidates = [theta for axis in telling for theta in _candidates(axis)] if telling else [1.0]
     for fits in (_fits_exactly, _fits_in_float16):
         for theta in candidates:
             if all(fits(axis, theta) for axis in axes):

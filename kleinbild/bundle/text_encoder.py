@@ -203,7 +203,7 @@ def _head_norm(x: Value, role: Role) -> Norm:
     """The norm over each head that `x` is made from, by rotary embedding and moves."""
     found = upstream(x, lambda value: as_norm(value) is not None, role)
     if len(found) != 1:
-        raise role.missing("one norm of each head", f"{len(found)} of them before {x.describe()}")
+        raise role.missing("one norm of each head", f"{len(found)} of them before {x.describe()}", x)
     return norm(found[0], role)
 
 
@@ -223,7 +223,7 @@ def _theta(q: Value, head_dim: int, role: Role) -> float:
     role = role.within("the rotary embedding")
     cosines = upstream(q, lambda value: value.op == "cos", role)
     if len(cosines) != 1:
-        raise role.missing("one table of cosines", f"{len(cosines)} before {q.describe()}")
+        raise role.missing("one table of cosines", f"{len(cosines)} before {q.describe()}", q)
     try:
         angles = evaluate(cosines[0].inputs[0], {})
     except UnsupportedError as error:

@@ -199,7 +199,7 @@ class _Transformer:
             part = role.within(f"attn.norm_{name}")
             heads = upstream(value, lambda v: as_norm(v) is not None, part)
             if len(heads) != 1:
-                raise part.missing("one norm of each head", f"{len(heads)} before {value.describe()}")
+                raise part.missing("one norm of each head", f"{len(heads)} before {value.describe()}", value)
             norms[name] = norm(heads[0], part)
             self.modulations.eps(norms[name].eps, part)
         part = role.within("attn.to_qkv_mlp_proj")
@@ -245,7 +245,7 @@ class _Transformer:
                 canonical = f"attn.to_{name}" if stream == "img" else f"attn.add_{name}_proj"
                 places[f"{canonical}.weight"] = rows([source.rows], f"{STAGE}: {canonical} of {role.name}")
             if len(heads) != 2 or len(streams) != 2:
-                raise part.missing("a norm for each stream", f"{len(heads)} before {value.describe()}")
+                raise part.missing("a norm for each stream", f"{len(heads)} before {value.describe()}", value)
             places[f"attn.norm_{name}.weight"] = vector(streams["img"].weight)
             places[f"attn.norm_added_{name}.weight"] = vector(streams["txt"].weight)
         places |= self._values(found.v, entries, {s: h.attention.tokens for s, h in halves.items()}, role)
