@@ -228,18 +228,15 @@ def _theta(q: Value, head_dim: int, role: Role) -> float:
         angles = evaluate(cosines[0].inputs[0], {})
     except UnsupportedError as error:
         raise role.missing("angles that depend on the position alone", str(error)) from error
-    positions = _length(angles.shape)
-    table = angles.reshape(positions, -1)
-    half = head_dim // 2
+    positions, half = q.sizes[-2], head_dim // 2
+    table = np.squeeze(angles)
+    if table.shape[-1:] == (positions,) and table.shape[:1] != (positions,):
+        table = table.T
+    if table.size not in (positions * half, positions * head_dim):
+        raise role.missing(f"{half} angles for each position", f"angles of the shape {list(angles.shape)}")
+    table = table.reshape(positions, -1)
     frequencies = table[min(1, positions - 1), :half]
-    whole_table = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
-    if table.shape[1] not in (half, head_dim) or not np.allclose(table, whole_table, rtol=1e-4, atol=1e-6):
-        raise role.missing(
-            f"{half} frequencies times the position", f"angles of the shape {list(angles.shape)}"
-        )
+    expected = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
+    if not np.allclose(table, expected, rtol=1e-4, atol=1e-6):
+        raise role.missing(f"{half} frequencies times the position", "other angles")
     return rope_theta([frequencies], role)
-
-
-def _length(shape: tuple[int, ...]) -> int:
-    """The number of positions: the first size above 1."""
-    return next((size for size in shape if size > 1), 1)

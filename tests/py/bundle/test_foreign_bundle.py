@@ -38,7 +38,7 @@ def shards(bundle: Bundle, out: Path) -> list[tuple[str, str]]:
 
 
 def own_bundle(folder: Path, name: str) -> None:
-    """Our own exporter's: grouped heads and other widths in 4 bits, small ones in float16 and float32."""
+    """Our own exporter's: grouped heads and other widths in 4 bits, or a small one in float16."""
     if name == "q4":
         checkpoint = make_checkpoint(
             folder / "checkpoint",
@@ -56,12 +56,10 @@ def own_bundle(folder: Path, name: str) -> None:
         )
     else:
         checkpoint = make_small_checkpoint(folder / "checkpoint")
-        export_bundle(
-            Checkpoint.open(checkpoint), folder / "bundle", weights="f16" if name == "f16" else "f32"
-        )
+        export_bundle(Checkpoint.open(checkpoint), folder / "bundle", weights="f16")
 
 
-@pytest.fixture(scope="module", params=["seedlike", "q4", "f16", "f32"])
+@pytest.fixture(scope="module", params=["seedlike", "q4", "f16"])
 def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Original:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "seedlike":

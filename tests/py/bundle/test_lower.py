@@ -32,7 +32,8 @@ class Lowering:
     def __call__(self, *nodes: Node) -> Value:
         self.count += 1
         path = self.folder / f"{self.count}.onnx"
-        protos, stored = [], []
+        protos: list[onnx.NodeProto] = []
+        stored: list[TensorProto] = []
         for op, inputs, output, *more in nodes:
             names = []
             for value in inputs:
