@@ -30,7 +30,7 @@ from kleinbild.bundle.match import (
     whole_linear,
 )
 from kleinbild.bundle.places import Place, Rows, rows, whole
-from kleinbild.bundle.rotary import rope_theta
+from kleinbild.bundle.rotary import check_rotation, half_layout, rope_theta
 from kleinbild.canonical import EMBEDDING
 from kleinbild.config import TextEncoderConfig
 
@@ -60,7 +60,7 @@ def find_text_encoder(ctx: Value, input_ids: Value) -> tuple[TextEncoderConfig, 
     while states[-1].op != "gather":
         if len(layers) == MAX_LAYERS:
             raise role.missing(f"at most {MAX_LAYERS} layers", "more")
-        layers.append(_layer(states[-1], role.of(f"layer {len(layers)} before the last")))
+        layers.append(_layer(states[-1], not layers, role.of(f"layer {len(layers)} before the last")))
         states.append(layers[-1].before)
     states.reverse()
     layers.reverse()
@@ -136,8 +136,8 @@ def _embedding(x: Value, input_ids: Value, role: Role) -> Value:
     return table
 
 
-def _layer(after: Value, role: Role) -> _Layer:
-    """The layer whose output is the residual stream `after`."""
+def _layer(after: Value, check: bool, role: Role) -> _Layer:
+    """The layer whose output is the residual stream `after`; `check`: whether to compute its rotation."""
     down, middle = _added(after, role.within("mlp.down_proj"))
     h, down_place = whole_linear(down, role.within("mlp.down_proj"))
     gate, up = gated(h, role.within("mlp.gate_proj and mlp.up_proj"))
@@ -178,7 +178,7 @@ def _layer(after: Value, role: Role) -> _Layer:
     for name, source in sources.items():
         module = "mlp" if name in ("gate_proj", "up_proj") else "self_attn"
         places[f"{module}.{name}.weight"] = rows([source.rows], f"{STAGE}: {name} of {role.name}")
-    return _Layer(places, before, q.x.sizes[-1], _theta(found.q, q.x.sizes[-1], role), q.eps)
+    return _Layer(places, before, q.x.sizes[-1], _theta(found.q, q, check, role), q.eps)
 
 
 def _added(x: Value, role: Role) -> tuple[Value, Value]:
@@ -218,8 +218,9 @@ def _values(v: Value, head_dim: int, heads: int, shared: int, role: Role) -> Sou
     return Source(linear.inputs[0], Rows(linear.inputs[1], start, start + shared * head_dim), linear)
 
 
-def _theta(q: Value, head_dim: int, role: Role) -> float:
-    """theta of the rotary embedding on the path of `q`; its angles are constants."""
+def _theta(q: Value, head: Norm, check: bool, role: Role) -> float:
+    """theta of the rotary embedding on the path of `q` from the norm `head`; its angles are constants."""
+    head_dim = head.x.sizes[-1]
     role = role.within("the rotary embedding")
     cosines = upstream(q, lambda value: value.op == "cos", role)
     if len(cosines) != 1:
@@ -239,4 +240,6 @@ def _theta(q: Value, head_dim: int, role: Role) -> float:
     expected = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
     if not np.allclose(table, expected, rtol=1e-4, atol=1e-6):
         raise role.missing(f"{half} frequencies times the position", "other angles")
+    if check:
+        check_rotation(q, [head.value], {}, half_layout(frequencies, positions), role)
     return rope_theta([frequencies], role)

@@ -77,6 +77,7 @@ class _Transformer:
         self.role = Role(STAGE, "")
         self.modulations = Modulations(STAGE)
         self.query: Value | None = None
+        self.heads: list[Value] = []
 
     def find(self) -> FoundTransformer:
         role = self.role.of("proj_out")
@@ -127,8 +128,8 @@ class _Transformer:
         head_dim = places["transformer_blocks.0.attn.norm_q.weight"].shape[0]
         axes, theta = read_rotary(
             self.query,
+            self.heads,
             (self.inputs.x_ids, self.inputs.ctx_ids),
-            head_dim,
             self.role.of("the rotary embedding"),
         )
         hidden = places["x_embedder.weight"].shape[0]
@@ -210,7 +211,7 @@ class _Transformer:
         entered = modulated(sources[0].x, part)
         self._entered(entered, before, part)
         self.modulations.use("single_stream_modulation", [entered, gate_rows], role)
-        self.query = found.q
+        self.query, self.heads = found.q, [norms["q"].value]
         return {
             "attn.to_qkv_mlp_proj.weight": rows([s.rows for s in sources], f"{STAGE}: {part.name}"),
             "attn.norm_q.weight": vector(norms["q"].weight),

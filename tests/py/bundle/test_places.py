@@ -62,7 +62,7 @@ def test_forms_do_not_mix() -> None:
     for i, one in enumerate(forms):
         for other in forms[i + 1 :]:
             with pytest.raises(
-                KleinbildError, match="here: its rows are stored as .* and .*; one tensor has one"
+                KleinbildError, match=r"here: its rows are stored as .* and .*; one tensor has one"
             ):
                 rows([Rows(one, 0, 8), Rows(other, 0, 8)], "here")
     narrow = e.constant(np.zeros((8, 3), np.float32))

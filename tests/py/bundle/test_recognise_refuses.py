@@ -52,6 +52,11 @@ def other_rotary_frequencies(g: Graph) -> None:
         set_constant(g, name, lambda omega: omega * np.linspace(1, 1.2, omega.size))
 
 
+def turned_otherwise(g: Graph) -> None:
+    for node in [*nodes(g, "Neg"), *nodes(g, "Sub")]:
+        node.op_type = "Identity" if node.op_type == "Neg" else "Add"
+
+
 def other_timesteps(g: Graph) -> None:
     name = next(name for name, t in g.constants().items() if g.array(t) == np.float16(1000) and not t.dims)
     set_constant(g, name, lambda scale: scale / 10)
@@ -129,6 +134,10 @@ SEEDLIKE: dict[Callable[[Graph], None], tuple[str, str]] = {
         "transformer",
         r"cannot find the rotary embedding: expected frequencies theta\^\(-2i/d\) of one theta, found 1, ",
     ),
+    turned_otherwise: (
+        "transformer",
+        "the rotary embedding: expected the rotation of the channels that the page turns, found another one",
+    ),
     other_timesteps: ("transformer", "counts 100 timesteps; only 1000 is implemented"),
     sines_first: (
         "transformer",
@@ -173,6 +182,13 @@ def test_taps_out_of_order(own: Path, tmp_path: Path) -> None:
     message = (
         r"text_encoder: cannot find the tapped layers: expected layers in ascending order, found .*2, 1, 3"
     )
+    with pytest.raises(KleinbildError, match=message):
+        Bundle.open(changed)
+
+
+def test_another_rotation_of_text(own: Path, tmp_path: Path) -> None:
+    changed = rewrite(own, tmp_path / "bundle", [turned_otherwise], keys="text_encoder")
+    message = "text_encoder: cannot find the rotary embedding of layer 0 .* found another one"
     with pytest.raises(KleinbildError, match=message):
         Bundle.open(changed)
 
