@@ -17,7 +17,9 @@ from kleinbild.bundle.match import (
     as_norm,
     attention,
     gated,
+    moved,
     norm,
+    pairs,
     source_rows,
     upstream,
     vector,
@@ -168,20 +170,24 @@ class _Transformer:
             raise role.missing("two streams joined", joined)
         axis = joined.attributes[0]
         first, second = joined.inputs
-        cut, size = first.sizes[axis], joined.sizes[axis]
-        # `state` is some rows of a later stream of the same tokens.
-        ranges = {(0, cut): (first, second), (cut, size): (second, first)}
-        chosen = state.attributes if state.op == "slice" else (axis, 0, size)
-        if chosen[0] != axis or chosen[1:] not in ranges:
-            raise role.missing("the picture's tokens at the output layer", state)
-        return ranges[chosen[1:]]
+        # `state` is some tokens of a later stream, which has the same ones.
+        tokens = moved(state, layout.unmoved(state), [axis], role)
+        cut = first.sizes[axis]
+        for picture, text, numbers in (
+            (first, second, range(cut)),
+            (second, first, range(cut, joined.sizes[axis])),
+        ):
+            if tokens == list(numbers):
+                return picture, text
+        raise role.missing("the picture's tokens at the output layer", state)
 
     def _added(self, x: Value, role: Role) -> tuple[Value, Rows, Value]:
         """(what a linear gives, the gate's rows, the stream before) of the stream `x`."""
         if x.op == "add":
             before, added = sorted(x.inputs, key=lambda value: value.id)
-            for change, gate in (added.inputs, added.inputs[::-1]) if added.op == "multiply" else ():
-                if change.shape == added.shape and gate.shape is not None and gate.shape != added.shape:
+            for change, gate in pairs(added) if added.op == "multiply" else ():
+                origin = layout.unmoved(gate)
+                if origin.op == "linear" and origin.inputs[0].op == "silu":
                     source = source_rows(gate, role.within("the gate"))
                     self.modulations.same_vector(source, role)
                     return change, source.rows, before
