@@ -17,7 +17,8 @@ from kleinbild.package.shards import SHARD_BYTES
 
 Float32 = npt.NDArray[np.float32]
 
-PRESET_SIDES = (256, 512, 768, 1024)
+# Width and height in pixels of the page's buttons, and 768 x 768; a size has the sigmas of its turned one.
+PRESET_SIZES = ((256, 256), (512, 512), (768, 512), (768, 768), (1024, 1024))
 MAX_TABLE_ROWS = 256
 
 # Two straight lines in the token count, fitted at 200 and at 10 steps; beyond 4300 tokens the first alone.
@@ -50,7 +51,7 @@ def table_sigmas(config: ModelConfig) -> tuple[float, ...]:
     Sizes that would make the table larger than a shard or MAX_TABLE_ROWS are left out, the last first.
     """
     most = min(MAX_TABLE_ROWS, SHARD_BYTES // (4 * modulation_columns(config.transformer)))
-    sizes = [(config.default_width, config.default_height), *((side, side) for side in PRESET_SIDES)]
+    sizes = [(config.default_width, config.default_height), *PRESET_SIZES]
     pixels = config.vae_decoder.patch_size * 2 ** (len(config.vae_decoder.block_out_channels) - 1)
     found: set[float] = set()
     for width, height in sizes:

@@ -59,7 +59,7 @@ class Reference:
         )
         yield "prompt_embeds", embeds
         del encoder, self._stages["text_encoder"]
-        weights = self._weights("transformer")
+        weights = self._weights("transformer") | self._weights("modulation")
         context = klein_numpy.lin(embeds, weights["context_embedder.weight"])
         rope = self._rope(*noise.shape[1:])
         latents = klein_numpy.pack(noise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from kleinbild.canonical import modulation_columns
 from kleinbild.config import ModelConfig, config_from_json
-from kleinbild.package.schedule import MAX_TABLE_ROWS, PRESET_SIDES, sigmas, table_sigmas
+from kleinbild.package.schedule import MAX_TABLE_ROWS, PRESET_SIZES, sigmas, table_sigmas
 from kleinbild.package.shards import SHARD_BYTES
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -39,11 +40,18 @@ def test_sigmas_are_those_of_numpy(case: dict[str, Any]) -> None:
 
 def test_the_table_holds_every_step_of_every_preset_once() -> None:
     found = table_sigmas(klein_4b(default_width=256, default_height=256, default_steps=4))
-    assert len(found) == 4 * 3 + 1, "sigma 1 is shared"
+    assert len(found) == 5 * 3 + 1, "sigma 1 is shared"
     assert found[0] == 1.0
     assert list(found) == sorted(set(found), reverse=True)
-    steps = {sigma for side in PRESET_SIDES for sigma in sigmas((side // 16) ** 2, 4).tolist()}
-    assert set(found) == steps - {0.0}
+    tokens = [width // 16 * (height // 16) for width, height in PRESET_SIZES]
+    assert set(found) == {sigma for count in tokens for sigma in sigmas(count, 4).tolist()} - {0.0}
+
+
+def test_every_button_of_the_page_is_a_preset() -> None:
+    page = (PROJECT / "site" / "index.html.j2").read_text(encoding="utf-8")
+    buttons = re.findall(r'data-format="(\d+)x(\d+)"', page)
+    assert len(buttons) >= 5
+    assert {(max(size), min(size)) for size in ((int(w), int(h)) for w, h in buttons)} <= set(PRESET_SIZES)
 
 
 def test_the_page_finds_its_sigmas_in_the_manifest() -> None:
