@@ -58,4 +58,6 @@ def _check_model(model: Checkpoint | Bundle, report: Report) -> None:
 def _bytes_below(folder: Path) -> int:
     if folder.is_file():
         return folder.stat().st_size
-    return sum((Path(base) / name).lstat().st_size for base, _, names in os.walk(folder) for name in names)
+    paths = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    # the hub's cache links every file, so a link counts as what it points to
+    return sum((path.stat() if path.exists() else path.lstat()).st_size for path in paths)

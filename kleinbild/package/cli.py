@@ -15,6 +15,7 @@ from pathlib import Path
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
+from kleinbild.package.locate import locate
 from kleinbild.package.site import build_site
 from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
 from kleinbild.package.termination import Terminated, sigterm_as_interrupt
@@ -22,6 +23,7 @@ from kleinbild.part_folder import part_path
 from kleinbild.weights import BLOCK_SIZES
 
 PROBLEMS_SHOWN = 20
+HUB = "hf:owner/name[@revision]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kleinbild {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("export", help="checkpoint folder -> ONNX bundle folder")
+    command = commands.add_parser("export", help="checkpoint -> ONNX bundle folder")
     command.add_argument(
         "checkpoint",
-        type=Path,
-        help="a whole FLUX.2 Klein folder in diffusers layout, or with the transformer as a single file",
+        help="a whole FLUX.2 Klein folder in diffusers layout or with the transformer as a single file, "
+        f"or {HUB}",
     )
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
     _add_export_options(command)
@@ -67,14 +69,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("site", help="bundle or checkpoint folder -> site folder")
     command.add_argument(
-        "source", help=f"bundle folder, checkpoint folder, or {TINY!r}: the model that comes with the project"
+        "source",
+        help=f"bundle folder, checkpoint folder, {HUB}, or {TINY!r}: the model that comes with the project",
     )
     command.add_argument("--out", type=Path, default=Path("dist"), metavar="DIST", help="folder to write")
     _add_export_options(command)
     command.set_defaults(run=_run_site)
 
     command = commands.add_parser("check", help="say what a folder is and whether it is whole")
-    command.add_argument("path", type=Path, help="checkpoint, bundle or site folder")
+    command.add_argument("source", help=f"checkpoint, bundle or site folder, or {HUB}")
     command.set_defaults(run=_run_check)
     return parser
 
@@ -110,7 +113,9 @@ def _export_options(options: argparse.Namespace) -> ExportOptions:
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    losses = export(options.checkpoint, options.out, _export_options(options), _log)
+    export_options = _export_options(options)
+    export_options.check()
+    losses = export(locate(options.checkpoint, _log), options.out, export_options, _log)
     for line in losses.lines():
         _log(line)
     return 0
@@ -122,7 +127,7 @@ def _run_site(options: argparse.Namespace) -> int:
 
 
 def _run_check(options: argparse.Namespace) -> int:
-    report = check(options.path)
+    report = check(locate(options.source, _log))
     for line in report.lines:
         print(line)
     for problem in report.problems[:PROBLEMS_SHOWN]:

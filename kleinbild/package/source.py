@@ -1,7 +1,7 @@
 """What a user may name as SOURCE, and how it becomes a bundle.
 
 A bundle is used as it is; a checkpoint is exported first, into a folder that the caller gives and removes;
-the word `tiny` means the small model that comes with the project.
+the word `tiny` means the small model that comes with the project; models of the hub are fetched (locate.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kleinbild.errors import KleinbildError
 from kleinbild.export import Losses, Variant, export_bundle
 from kleinbild.export.export import input_bytes
 from kleinbild.export.source import Options
+from kleinbild.package.locate import locate
 from kleinbild.package.model import Log
 from kleinbild.part_folder import part_path
 from kleinbild.progress import Progress
@@ -131,14 +132,9 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
 
     Raises KleinbildError when it is no model, or when export options are given for a finished bundle.
     """
-    if source.startswith("hf:"):
-        raise KleinbildError(
-            f"{source}: this version downloads nothing; fetch the model yourself and give its folder"
-        )
     options.check()
-    folder = Path(source)
+    folder = work / "checkpoint" if source == TINY else locate(source, log)
     if source == TINY:
-        folder = work / "checkpoint"
         write_tiny_checkpoint(folder)
         if not options.given:
             options = ExportOptions(TINY_WEIGHTS)

@@ -172,7 +172,7 @@ def test_sources_that_are_none_are_refused(
 ) -> None:
     out = tmp_path / "dist"
     (tmp_path / "empty").mkdir()
-    assert "this version downloads nothing" in fails(capsys, "site", "hf:owner/name@main", "--out", out)
+    assert "expected hf:owner/name" in fails(capsys, "site", "hf:nowhere", "--out", out)
     assert "no such folder" in fails(capsys, "site", tmp_path / "nowhere", "--out", out)
     assert "neither a checkpoint" in fails(capsys, "site", tmp_path / "empty", "--out", out)
     assert "already a site" in fails(capsys, "site", built / "dist", "--out", out)
