@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kleinbild.bundle.expression import Expressions, Value, broadcast, foldable
+from kleinbild.bundle.expression import Expressions, UnsupportedError, Value, broadcast, foldable
 
 Array = npt.NDArray[Any]
 
@@ -27,12 +27,24 @@ def computed(array: Array) -> Array:
 
 
 def elementwise(e: Expressions, op: str, fold: Callable[..., Array] | None, *values: Value) -> Value:
-    """`op` on broadcast `values`, computed with `fold` when all are small constants."""
-    shape = broadcast(*(value.sizes for value in values))
+    """`op` on broadcast `values`, computed with `fold` when all are small constants.
+
+    A value of unknown shape, such as a mask made in ways not understood, is taken to fit the activations
+    beside it.
+    """
+    known = [value for value in values if value.shape is not None]
+    if len(known) < len(values) and not any(_is_activation(value) for value in known):
+        raise UnsupportedError(f"the shape of {op} is not known")
+    shape = broadcast(*(value.sizes for value in known))
     if fold is not None and foldable(*values, shape=shape):
         with np.errstate(all="ignore"):
             return e.constant(np.asarray(fold(*(computed(v.array) for v in values if v.array is not None))))
     return e.make(op, values, shape)
+
+
+def _is_activation(x: Value) -> bool:
+    """Whether `x` has tokens and channels, or pixels: more than one axis of some length."""
+    return not x.constant and sum(size > 1 for size in x.sizes) > 1
 
 
 def add(e: Expressions, a: Value, b: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Whether the ModelConfig recorded in a bundle can be a model's at all.
+"""Whether the ModelConfig recorded in a bundle, or read from its graphs, can be a model's at all.
 
 `config_from_json` has seen to names and types; the numbers still come from whoever made the bundle. They
 decide which tensors are looked for, how large, and what the page computes, so each is bounded and the
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from kleinbild.checkpoint.configs import HEAD_DIM_STEP
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
 
@@ -20,6 +21,7 @@ MAX_LAYERS = 1 << 10
 MAX_LIST = 64
 MAX_TEXT = 4096
 ZERO_IS_OFF = ("prompt.context_clip",)
+IMAGE_CHANNELS = 3
 
 
 def check_config(config: ModelConfig, where: str) -> None:
@@ -29,7 +31,9 @@ def check_config(config: ModelConfig, where: str) -> None:
         if problem is not None:
             raise KleinbildError(f"{where}.{field}: {problem}")
     for problem in _problems_of_relations(config):
-        raise KleinbildError(f"{where}: {problem}; the record contradicts itself, export the bundle again")
+        raise KleinbildError(
+            f"{where}: {problem}; the numbers contradict one another, export the bundle again"
+        )
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -62,8 +66,12 @@ def _problems_of_relations(config: ModelConfig) -> Iterator[str]:
         yield f"tapped_layers {list(taps)} do not ascend to num_layers {text.num_layers}"
     if text.num_attention_heads % text.num_key_value_heads:
         yield "text_encoder.num_attention_heads is no multiple of num_key_value_heads"
-    if text.head_dim % 2:
-        yield f"text_encoder.head_dim {text.head_dim} is odd"
+    for field, head_dim in (
+        ("text_encoder.head_dim", text.head_dim),
+        ("transformer.attention_head_dim", tr.attention_head_dim),
+    ):
+        if head_dim % HEAD_DIM_STEP:
+            yield f"{field} {head_dim} is no multiple of {HEAD_DIM_STEP}"
     if tr.hidden_size != tr.num_attention_heads * tr.attention_head_dim:
         yield "transformer.hidden_size is not num_attention_heads times attention_head_dim"
     axes = tr.axes_dims_rope
@@ -75,5 +83,7 @@ def _problems_of_relations(config: ModelConfig) -> Iterator[str]:
         yield "transformer.joint_attention_dim is not the width of the tapped text layers"
     if not tr.in_channels == tr.out_channels == vae.latent_channels * vae.patch_size**2:
         yield "the transformer's channels are not the VAE's latent channels in patches"
+    if vae.out_channels != IMAGE_CHANNELS:
+        yield f"vae_decoder.out_channels is {vae.out_channels}, not {IMAGE_CHANNELS}"
     if any(width % vae.norm_num_groups for width in vae.block_out_channels):
         yield "vae_decoder.block_out_channels are no multiples of norm_num_groups"

@@ -1,7 +1,7 @@
 """The numbers of a value that depends on little: constants, and inputs for which the caller gives numbers.
 
-Used for what the page computes itself, to see that the graph means the same: angles of the rotary embedding
-and of the timestep embedding. Weights are not read here.
+Used for what the page computes itself, to see that the graph means the same: the rotary embedding, the
+angles of the timestep embedding. Weights are not read here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kleinbild.bundle.expression import FOLD_ELEMENTS, UnsupportedError, Value
+from kleinbild.bundle.expression import UnsupportedError, Value
 
 Array = npt.NDArray[np.float64]
 MAX_DEPTH = 64
-MAX_COMPUTED = 1 << 24
+MAX_ELEMENTS = 1 << 22
+MAX_COMPUTED = 1 << 26
 
 
 def evaluate(x: Value, inputs: Mapping[Value, Array]) -> Array:
@@ -37,7 +38,7 @@ class _Evaluation:
             return x.array.astype(np.float64)
         elements = math.prod(x.sizes)
         self._left -= elements
-        if depth > MAX_DEPTH or x.op not in _OPERATORS or elements > FOLD_ELEMENTS or self._left < 0:
+        if depth > MAX_DEPTH or x.op not in _OPERATORS or elements > MAX_ELEMENTS or self._left < 0:
             raise UnsupportedError(f"it depends on {x.describe()}")
         values = [self.run(value, depth + 1) for value in x.inputs]
         with np.errstate(all="ignore"):
@@ -61,6 +62,8 @@ _OPERATORS: dict[str, Any] = {
     "square": lambda x, a: a * a,
     "negative": lambda x, a: -a,
     "reciprocal": lambda x, a: 1 / a,
+    "cos": lambda x, a: np.cos(a),
+    "sin": lambda x, a: np.sin(a),
     "linear": lambda x, a, b: a @ b.T,
     "matmul": lambda x, a, b: a @ b,
     "reshape": lambda x, a: a.reshape(x.sizes),

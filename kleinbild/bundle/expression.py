@@ -94,9 +94,10 @@ class Value:
 
     def describe(self) -> str:
         """What it is, in words for a message."""
-        op = "something not understood" if self.op == "opaque" else self.op.replace("_", " ")
+        if self.op == "opaque":
+            return "something else"
         shape = "" if self.shape is None else f" {list(self.shape)}"
-        return f"{op}{shape}" + (f" ({self.origin})" if self.origin else "")
+        return f"{self.op.replace('_', ' ')}{shape}" + (f" ({self.origin})" if self.origin else "")
 
 
 class Expressions:

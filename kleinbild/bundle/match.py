@@ -6,6 +6,7 @@ KleinbildError with the stage, the role that is missing and what was found inste
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,13 +35,32 @@ class Role:
         """The role of `part` of what this one is."""
         return Role(self.stage, f"{part} of {self.name}")
 
-    def missing(self, expected: str, found: Value | str) -> KleinbildError:
-        """An error to raise: `expected` was not there, `found` was."""
+    def missing(self, expected: str, found: Value | str, at: Value | None = None) -> KleinbildError:
+        """An error to raise: `expected` was not there, `found` was; `at`: where, if `found` is words."""
         text = found if isinstance(found, str) else found.describe()
+        where = found if isinstance(found, Value) else at
+        cause = None if where is None else _not_understood(where)
+        if cause is None:
+            hint = "the bundle is of another model, or of an exporter that is not understood"
+        else:
+            hint = f"not understood on the way there: {cause.origin}"
         return KleinbildError(
-            f"{self.stage}: cannot find {self.name}: expected {expected}, found {text}; "
-            "the bundle is of another model, or of an exporter that is not understood"
+            f"{self.stage}: cannot find {self.name}: expected {expected}, found {text}; {hint}"
         )
+
+
+def _not_understood(x: Value) -> Value | None:
+    """The opaque value nearest to `x` on its way from the inputs, if one is near at all."""
+    left, seen = deque([x]), {x.id}
+    while left and len(seen) < MAX_SEARCH:
+        value = left.popleft()
+        if value.op == "opaque":
+            return value
+        for before in value.inputs:
+            if before.id not in seen:
+                seen.add(before.id)
+                left.append(before)
+    return None
 
 
 @dataclass(frozen=True)

@@ -105,10 +105,20 @@ def _vae_graph(file: GraphFile) -> VaeGraph:
 
 
 def _lowered(file: GraphFile, shapes: dict[str, Shape]) -> tuple[dict[str, Value], dict[str, Value]]:
-    """(inputs, outputs) of a graph; sizes in `shapes` are for where the graph leaves them open."""
+    """(inputs, outputs) of a graph, inputs by the format's names for them, which are the keys of `shapes`.
+
+    Sizes in `shapes` are for where the graph leaves them open. A graph that calls its inputs something else
+    has them in the format's order in flux2-config.json.
+    """
     graph, e = Graph(file), Expressions()
-    inputs = {name: e.input(name, input_shape(graph, name, shape)) for name, shape in shapes.items()}
-    return inputs, lower(e, graph, inputs)
+    known = {value.name for value in graph.inputs}
+    own = file.inputs if len(file.inputs) == len(shapes) and not known >= shapes.keys() else tuple(shapes)
+    inputs = {
+        name: e.input(name, input_shape(graph, called, shape))
+        for (name, shape), called in zip(shapes.items(), own, strict=True)
+    }
+    outputs = lower(e, graph, dict(zip(own, inputs.values(), strict=True)))
+    return inputs, outputs
 
 
 def _only(file: GraphFile, outputs: dict[str, Value]) -> Value:

@@ -30,7 +30,7 @@ from kleinbild.bundle.match import (
     whole_linear,
 )
 from kleinbild.bundle.places import Place, Rows, rows, whole
-from kleinbild.bundle.rotary import rope_theta
+from kleinbild.bundle.rotary import check_rotation, half_layout, rope_theta
 from kleinbild.canonical import EMBEDDING
 from kleinbild.config import TextEncoderConfig
 
@@ -60,7 +60,7 @@ def find_text_encoder(ctx: Value, input_ids: Value) -> tuple[TextEncoderConfig, 
     while states[-1].op != "gather":
         if len(layers) == MAX_LAYERS:
             raise role.missing(f"at most {MAX_LAYERS} layers", "more")
-        layers.append(_layer(states[-1], role.of(f"layer {len(layers)} before the last")))
+        layers.append(_layer(states[-1], not layers, role.of(f"layer {len(layers)} before the last")))
         states.append(layers[-1].before)
     states.reverse()
     layers.reverse()
@@ -136,8 +136,8 @@ def _embedding(x: Value, input_ids: Value, role: Role) -> Value:
     return table
 
 
-def _layer(after: Value, role: Role) -> _Layer:
-    """The layer whose output is the residual stream `after`."""
+def _layer(after: Value, check: bool, role: Role) -> _Layer:
+    """The layer whose output is the residual stream `after`; `check`: whether to compute its rotation."""
     down, middle = _added(after, role.within("mlp.down_proj"))
     h, down_place = whole_linear(down, role.within("mlp.down_proj"))
     gate, up = gated(h, role.within("mlp.gate_proj and mlp.up_proj"))
@@ -178,7 +178,7 @@ def _layer(after: Value, role: Role) -> _Layer:
     for name, source in sources.items():
         module = "mlp" if name in ("gate_proj", "up_proj") else "self_attn"
         places[f"{module}.{name}.weight"] = rows([source.rows], f"{STAGE}: {name} of {role.name}")
-    return _Layer(places, before, q.x.sizes[-1], _theta(found.q, q.x.sizes[-1], role), q.eps)
+    return _Layer(places, before, q.x.sizes[-1], _theta(found.q, q, check, role), q.eps)
 
 
 def _added(x: Value, role: Role) -> tuple[Value, Value]:
@@ -203,7 +203,7 @@ def _head_norm(x: Value, role: Role) -> Norm:
     """The norm over each head that `x` is made from, by rotary embedding and moves."""
     found = upstream(x, lambda value: as_norm(value) is not None, role)
     if len(found) != 1:
-        raise role.missing("one norm of each head", f"{len(found)} of them before {x.describe()}")
+        raise role.missing("one norm of each head", f"{len(found)} of them before {x.describe()}", x)
     return norm(found[0], role)
 
 
@@ -218,28 +218,28 @@ def _values(v: Value, head_dim: int, heads: int, shared: int, role: Role) -> Sou
     return Source(linear.inputs[0], Rows(linear.inputs[1], start, start + shared * head_dim), linear)
 
 
-def _theta(q: Value, head_dim: int, role: Role) -> float:
-    """theta of the rotary embedding on the path of `q`; its angles are constants."""
+def _theta(q: Value, head: Norm, check: bool, role: Role) -> float:
+    """theta of the rotary embedding on the path of `q` from the norm `head`; its angles are constants."""
+    head_dim = head.x.sizes[-1]
     role = role.within("the rotary embedding")
     cosines = upstream(q, lambda value: value.op == "cos", role)
     if len(cosines) != 1:
-        raise role.missing("one table of cosines", f"{len(cosines)} before {q.describe()}")
+        raise role.missing("one table of cosines", f"{len(cosines)} before {q.describe()}", q)
     try:
         angles = evaluate(cosines[0].inputs[0], {})
     except UnsupportedError as error:
         raise role.missing("angles that depend on the position alone", str(error)) from error
-    positions = _length(angles.shape)
-    table = angles.reshape(positions, -1)
-    half = head_dim // 2
+    positions, half = q.sizes[-2], head_dim // 2
+    table = np.squeeze(angles)
+    if table.shape[-1:] == (positions,) and table.shape[:1] != (positions,):
+        table = table.T
+    if table.size not in (positions * half, positions * head_dim):
+        raise role.missing(f"{half} angles for each position", f"angles of the shape {list(angles.shape)}")
+    table = table.reshape(positions, -1)
     frequencies = table[min(1, positions - 1), :half]
-    whole_table = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
-    if table.shape[1] not in (half, head_dim) or not np.allclose(table, whole_table, rtol=1e-4, atol=1e-6):
-        raise role.missing(
-            f"{half} frequencies times the position", f"angles of the shape {list(angles.shape)}"
-        )
+    expected = np.arange(positions)[:, None] * np.resize(frequencies, table.shape[1])
+    if not np.allclose(table, expected, rtol=1e-4, atol=1e-6):
+        raise role.missing(f"{half} frequencies times the position", "other angles")
+    if check:
+        check_rotation(q, [head.value], {}, half_layout(frequencies, positions), role)
     return rope_theta([frequencies], role)
-
-
-def _length(shape: tuple[int, ...]) -> int:
-    """The number of positions: the first size above 1."""
-    return next((size for size in shape if size > 1), 1)

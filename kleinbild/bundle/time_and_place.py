@@ -17,7 +17,7 @@ from kleinbild.bundle.evaluate import evaluate
 from kleinbild.bundle.expression import UnsupportedError, Value
 from kleinbild.bundle.match import Role, upstream, whole_linear
 from kleinbild.bundle.places import Place
-from kleinbild.bundle.rotary import rope_theta
+from kleinbild.bundle.rotary import check_rotation, pair_layout, rope_theta
 
 Array = npt.NDArray[np.float64]
 MAX_PERIOD = 10000.0
@@ -58,9 +58,13 @@ def read_timestep(vector: Value, timesteps: Value, role: Role) -> Timestep:
 
 
 def read_rotary(
-    query: Value, ids: Sequence[Value], head_dim: int, role: Role
+    query: Value, heads: Sequence[Value], ids: Sequence[Value], role: Role
 ) -> tuple[tuple[int, ...], float]:
-    """(sizes of the axes, theta) of the rotary embedding on the path of `query`; `ids` [1, n, axes] each."""
+    """(sizes of the axes, theta) of the rotary embedding that makes `query` of the norms `heads`.
+
+    `ids`: the inputs of token ids, [1, n, axes] each.
+    """
+    head_dim = query.sizes[-1]
     cosines = upstream(query, lambda value: value.op == "cos", role)
     frequencies = []
     for axis in range(ids[0].sizes[-1]):
@@ -74,6 +78,10 @@ def read_rotary(
     sizes = tuple(2 * len(axis) for axis in frequencies)
     if 0 in sizes or sum(sizes) != head_dim:
         raise role.missing(f"axes that make up {head_dim}", f"axes of {list(sizes)}")
+    place = np.arange(1, len(sizes) + 1) / 2
+    angles = np.concatenate([at * axis for at, axis in zip(place, frequencies, strict=True)])
+    given = {value: np.broadcast_to(place, value.sizes) for value in ids}
+    check_rotation(query, heads, given, pair_layout(angles), role)
     return sizes, rope_theta(frequencies, role)
 
 

@@ -17,7 +17,9 @@ from kleinbild.bundle.match import (
     as_norm,
     attention,
     gated,
+    moved,
     norm,
+    pairs,
     source_rows,
     upstream,
     vector,
@@ -77,6 +79,7 @@ class _Transformer:
         self.role = Role(STAGE, "")
         self.modulations = Modulations(STAGE)
         self.query: Value | None = None
+        self.heads: list[Value] = []
 
     def find(self) -> FoundTransformer:
         role = self.role.of("proj_out")
@@ -127,8 +130,8 @@ class _Transformer:
         head_dim = places["transformer_blocks.0.attn.norm_q.weight"].shape[0]
         axes, theta = read_rotary(
             self.query,
+            self.heads,
             (self.inputs.x_ids, self.inputs.ctx_ids),
-            head_dim,
             self.role.of("the rotary embedding"),
         )
         hidden = places["x_embedder.weight"].shape[0]
@@ -167,20 +170,24 @@ class _Transformer:
             raise role.missing("two streams joined", joined)
         axis = joined.attributes[0]
         first, second = joined.inputs
-        cut, size = first.sizes[axis], joined.sizes[axis]
-        # `state` is some rows of a later stream of the same tokens.
-        ranges = {(0, cut): (first, second), (cut, size): (second, first)}
-        chosen = state.attributes if state.op == "slice" else (axis, 0, size)
-        if chosen[0] != axis or chosen[1:] not in ranges:
-            raise role.missing("the picture's tokens at the output layer", state)
-        return ranges[chosen[1:]]
+        # `state` is some tokens of a later stream, which has the same ones.
+        tokens = moved(state, layout.unmoved(state), [axis], role)
+        cut = first.sizes[axis]
+        for picture, text, numbers in (
+            (first, second, range(cut)),
+            (second, first, range(cut, joined.sizes[axis])),
+        ):
+            if tokens == list(numbers):
+                return picture, text
+        raise role.missing("the picture's tokens at the output layer", state)
 
     def _added(self, x: Value, role: Role) -> tuple[Value, Rows, Value]:
         """(what a linear gives, the gate's rows, the stream before) of the stream `x`."""
         if x.op == "add":
             before, added = sorted(x.inputs, key=lambda value: value.id)
-            for change, gate in (added.inputs, added.inputs[::-1]) if added.op == "multiply" else ():
-                if change.shape == added.shape and gate.shape is not None and gate.shape != added.shape:
+            for change, gate in pairs(added) if added.op == "multiply" else ():
+                origin = layout.unmoved(gate)
+                if origin.op == "linear" and origin.inputs[0].op == "silu":
                     source = source_rows(gate, role.within("the gate"))
                     self.modulations.same_vector(source, role)
                     return change, source.rows, before
@@ -199,7 +206,7 @@ class _Transformer:
             part = role.within(f"attn.norm_{name}")
             heads = upstream(value, lambda v: as_norm(v) is not None, part)
             if len(heads) != 1:
-                raise part.missing("one norm of each head", f"{len(heads)} before {value.describe()}")
+                raise part.missing("one norm of each head", f"{len(heads)} before {value.describe()}", value)
             norms[name] = norm(heads[0], part)
             self.modulations.eps(norms[name].eps, part)
         part = role.within("attn.to_qkv_mlp_proj")
@@ -210,7 +217,7 @@ class _Transformer:
         entered = modulated(sources[0].x, part)
         self._entered(entered, before, part)
         self.modulations.use("single_stream_modulation", [entered, gate_rows], role)
-        self.query = found.q
+        self.query, self.heads = found.q, [norms["q"].value]
         return {
             "attn.to_qkv_mlp_proj.weight": rows([s.rows for s in sources], f"{STAGE}: {part.name}"),
             "attn.norm_q.weight": vector(norms["q"].weight),
@@ -245,7 +252,7 @@ class _Transformer:
                 canonical = f"attn.to_{name}" if stream == "img" else f"attn.add_{name}_proj"
                 places[f"{canonical}.weight"] = rows([source.rows], f"{STAGE}: {canonical} of {role.name}")
             if len(heads) != 2 or len(streams) != 2:
-                raise part.missing("a norm for each stream", f"{len(heads)} before {value.describe()}")
+                raise part.missing("a norm for each stream", f"{len(heads)} before {value.describe()}", value)
             places[f"attn.norm_{name}.weight"] = vector(streams["img"].weight)
             places[f"attn.norm_added_{name}.weight"] = vector(streams["txt"].weight)
         places |= self._values(found.v, entries, {s: h.attention.tokens for s, h in halves.items()}, role)
