@@ -92,24 +92,23 @@ class Checkpoint:
     _weights: dict[str, StoredTensors]
 
     @staticmethod
-    def open(path: Path, default_name: str | None = None) -> Checkpoint:
+    def open(path: Path) -> Checkpoint:
         """Opens the checkpoint `path`; reads configs and headers, no weights.
 
         `path` is a diffusers folder, or one that holds the transformer as a .safetensors file with the
-        original key names in place of the folder transformer, or that file in such a folder.
-        `default_name` is the name of a checkpoint that states none, in place of its folder's. Raises
+        original key names in place of the folder transformer, or that file in such a folder. Raises
         KleinbildError naming the file (and key or tensor) that is missing, damaged or not implemented.
         """
         if path.is_file() or not (path / WEIGHT_FILES["transformer"][0]).is_dir():
             found = find_transformer(path)
             if found is not None:
-                return _open_original(path, *found, default_name)
+                return _open_original(path, *found)
         if not (path / INDEX_FILE).is_file():
             raise KleinbildError(
                 f"{path}: no {INDEX_FILE} in it, nor a transformer with the original key names; "
                 "give the folder of a whole checkpoint"
             )
-        return _opened(path, ConfigFiles.read(path), _stage_folders(path), default_name)
+        return _opened(path, ConfigFiles.read(path), _stage_folders(path))
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -222,7 +221,7 @@ def is_checkpoint(path: Path) -> bool:
     return (path / INDEX_FILE).is_file() or find_transformer(path) is not None
 
 
-def _open_original(path: Path, file: SafetensorsFile, prefix: str, default_name: str | None) -> Checkpoint:
+def _open_original(path: Path, file: SafetensorsFile, prefix: str) -> Checkpoint:
     """The checkpoint around the transformer `file`, whose keys begin with `prefix`."""
     folder = path.parent if path.is_file() else path
     assumed = Assumed()
@@ -240,7 +239,7 @@ def _open_original(path: Path, file: SafetensorsFile, prefix: str, default_name:
         else SafetensorsFolder.open(folder / part, stem),
     }
     own_name = file.path.stem if path.is_file() else None
-    return _opened(folder, configs, weights, default_name or own_name, tuple(assumed.lines))
+    return _opened(folder, configs, weights, own_name, tuple(assumed.lines))
 
 
 def _stage_folders(folder: Path) -> dict[str, StoredTensors]:
@@ -253,14 +252,14 @@ def _opened(
     folder: Path,
     configs: ConfigFiles,
     weights: dict[str, StoredTensors],
-    default_name: str | None,
+    own_name: str | None = None,
     assumed: tuple[str, ...] = (),
 ) -> Checkpoint:
     config = model_config(configs)
     return Checkpoint(
         folder=folder,
         config=config,
-        name=read_name(configs.index, default_name),
+        name=read_name(configs.index, own_name),
         notice=read_notice(configs.index),
         expected=expected_tensors(config),
         assumed=assumed,

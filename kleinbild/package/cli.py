@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("export", help="checkpoint -> ONNX bundle folder")
     command.add_argument(
         "checkpoint",
-        help="a whole FLUX.2 Klein folder in diffusers layout, or with the transformer as a single file; "
+        help="a whole FLUX.2 Klein folder in diffusers layout or with the transformer as a single file, "
         f"or {HUB}",
     )
     command.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="folder to write")
