@@ -50,6 +50,11 @@ class Role:
         )
 
 
+def from_the_end(kind: str, index: int) -> str:
+    """Words for the layer or block that is found as number `index` when going backwards."""
+    return f"the last {kind}" if index == 0 else f"the {kind} {index} before the last"
+
+
 def _not_understood(x: Value) -> Value | None:
     """The opaque value nearest to `x` on its way from the inputs, if one is near at all."""
     left, seen = deque([x]), {x.id}
