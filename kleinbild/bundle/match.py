@@ -6,6 +6,7 @@ KleinbildError with the stage, the role that is missing and what was found inste
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class Role:
         return KleinbildError(
             f"{self.stage}: cannot find {self.name}: expected {expected}, found {text}; {hint}"
         )
+
+
+def from_the_end(kind: str, index: int) -> str:
+    """Words for the layer or block that is found as number `index` when going backwards."""
+    return f"the last {kind}" if index == 0 else f"the {kind} {index} before the last"
 
 
 def _not_understood(x: Value) -> Value | None:
@@ -149,21 +155,16 @@ def as_norm(x: Value) -> Norm | None:
     if x.op != "multiply":
         return None
     for normed, weight in pairs(x):
-        if normed.op != "rms" or not weight.constant or normed.shape is None or not weight.shape:
-            continue
-        if weight.shape == (1,) * (len(weight.shape) - 1) + normed.shape[-1:]:
-            return Norm(x, normed.inputs[0], weight, normed.attributes[0])
+        if normed.op == "rms" and weight.constant and weight.sizes:
+            ready = (1,) * (len(weight.sizes) - 1) + normed.sizes[-1:]
+            if weight.sizes == ready:
+                return Norm(x, normed.inputs[0], weight, normed.attributes[0])
     return None
 
 
 def vector(weight: Value) -> Place:
     """A vector [n], whatever sizes of 1 are around it."""
-    size = 1
-    for n in weight.sizes:
-        size *= n
-    if weight.array is not None:
-        return Place((Rows(weight, 0, weight.sizes[0] if weight.sizes else 1),), (size,))
-    return whole(weight, (size,))
+    return whole(weight, (math.prod(weight.sizes),))
 
 
 def upstream(x: Value, found: Callable[[Value], bool], role: Role) -> list[Value]:
@@ -250,7 +251,4 @@ def gated(x: Value, role: Role) -> tuple[Value, Value]:
         for gate, up in pairs(x):
             if gate.op == "silu":
                 return gate.inputs[0], up
-            moved_gate = layout.unmoved(gate)
-            if moved_gate.op == "silu" and gate.op != "linear":
-                raise role.missing("silu(gate) up", f"a silu that is moved: {gate.describe()}")
     raise role.missing("silu(gate) up", x)

@@ -50,8 +50,12 @@ def recognise(record: BundleRecord) -> Recognised:
         transformer = _transformer(record, tokens[0] * tokens[1])
         vae_decoder, vae_places = _vae_decoder(record, (tokens[0], tokens[1]))
         text_encoder, text_places, clip = _text_encoder(record)
-    except UnsupportedError as error:
-        raise KleinbildError(f"{record.folder}: the graphs hold {error}, which is not understood") from error
+    except (UnsupportedError, LookupError, ValueError) as error:
+        # Roles are looked for in the ranks that they have in such a model; other graphs may have any.
+        raise KleinbildError(
+            f"{record.folder}: the graphs are of no such model, or of an exporter that is not understood "
+            f"({str(error)[:200]!r})"
+        ) from error
     places = {"text_encoder": text_places, "transformer": transformer.places, "vae_decoder": vae_places}
     return Recognised(text_encoder, transformer, vae_decoder, clip, places)
 

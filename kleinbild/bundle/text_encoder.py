@@ -21,6 +21,7 @@ from kleinbild.bundle.match import (
     as_linear,
     as_norm,
     attention,
+    from_the_end,
     gated,
     moved,
     norm,
@@ -60,7 +61,7 @@ def find_text_encoder(ctx: Value, input_ids: Value) -> tuple[TextEncoderConfig, 
     while states[-1].op != "gather":
         if len(layers) == MAX_LAYERS:
             raise role.missing(f"at most {MAX_LAYERS} layers", "more")
-        layers.append(_layer(states[-1], not layers, role.of(f"layer {len(layers)} before the last")))
+        layers.append(_layer(states[-1], not layers, role.of(from_the_end("layer", len(layers)))))
         states.append(layers[-1].before)
     states.reverse()
     layers.reverse()

@@ -16,6 +16,7 @@ from kleinbild.bundle.match import (
     Role,
     as_norm,
     attention,
+    from_the_end,
     gated,
     moved,
     norm,
@@ -95,7 +96,7 @@ class _Transformer:
         while stream.op == "add":
             self._limit(single)
             found, stream = self._single_block(
-                stream, self.role.of(f"single block {len(single)} before the last")
+                stream, self.role.of(from_the_end("single block", len(single)))
             )
             single.append(found)
         picture, text = self._streams(stream, out.state)
@@ -103,7 +104,7 @@ class _Transformer:
         while layout.unmoved(picture).op != "linear":
             self._limit(double)
             found, text, picture = self._double_block(
-                text, picture, self.role.of(f"double block {len(double)} before the last")
+                text, picture, self.role.of(from_the_end("double block", len(double)))
             )
             double.append(found)
         for name, blocks in (("single_transformer_blocks", single), ("transformer_blocks", double)):

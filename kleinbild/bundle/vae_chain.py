@@ -50,8 +50,7 @@ def chain(
     outputs = lower(e, pre.graph, {name: z})
     residual, q, kt, v = (_output(pre, outputs, name) for name in _names(pre, "outputs", 4))
     _check_chunk(e, chunk)
-    tokens = v.sizes
-    attended = e.make("chunked_attention", [q, kt, v], tokens)
+    attended = e.make("chunked_attention", [q, kt, v], v.sizes)
     handed = {pre.outputs[0]: residual}
     for i, stage in enumerate(post):
         inputs: dict[str, Value] = {}
@@ -63,7 +62,7 @@ def chain(
                 )
         if i == 0 and (len(inputs) != 2 or attended not in inputs.values()):
             raise KleinbildError(
-                f"{stage.graph.where}: takes {list(inputs)}, expected the residual "
+                f"{stage.graph.where}: takes {str(list(inputs))[:200]!r}, expected the residual "
                 f"{pre.outputs[0][:120]!r} and the attention's output"
             )
         outputs = lower(e, stage.graph, inputs)

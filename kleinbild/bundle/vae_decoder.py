@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kleinbild.bundle import layout
 from kleinbild.bundle.expression import Value
-from kleinbild.bundle.match import Role, moved, pairs, vector, without_factors
+from kleinbild.bundle.match import Role, from_the_end, moved, pairs, vector, without_factors
 from kleinbild.bundle.places import Place
 from kleinbild.bundle.vae_layers import (
     GroupNorm,
@@ -97,7 +97,7 @@ def _levels(x: Value, role: Role) -> tuple[list[_Level], Resnet, Value]:
     resnets: list[Resnet] = []
     upsampler: Layer | None = None
     for _ in range(MAX_STEPS):
-        name = f"a residual block {len(resnets)} before the end of level {len(levels)} before the last"
+        name = f"{from_the_end('residual block', len(resnets))} of {from_the_end('level', len(levels))}"
         if is_resnet(x):
             resnets.append(resnet(x, role.of(name)))
             x = resnets[-1].x

@@ -143,10 +143,10 @@ SEEDLIKE: dict[Callable[[Graph], None], tuple[str, str]] = {
         "transformer",
         "timestep_embedder.linear_1: expected cosines, then sines of the same angles",
     ),
-    no_gate: ("transformer", r"the MLP of single block 0 before the last: expected silu\(gate\) up"),
+    no_gate: ("transformer", r"the MLP of the last single block: expected silu\(gate\) up"),
     own_modulation: (
         "transformer",
-        "single_stream_modulation of single block .*: expected the same modulation",
+        "single_stream_modulation of the single block 1 before the last: expected the same modulation",
     ),
     scores_of_another_scale: ("transformer", "expected scores scaled by 0.176777, found a scale of 0.353553"),
     a_bias: (
@@ -188,7 +188,7 @@ def test_taps_out_of_order(own: Path, tmp_path: Path) -> None:
 
 def test_another_rotation_of_text(own: Path, tmp_path: Path) -> None:
     changed = rewrite(own, tmp_path / "bundle", [turned_otherwise], keys="text_encoder")
-    message = "text_encoder: cannot find the rotary embedding of layer 0 .* found another one"
+    message = "text_encoder: cannot find the rotary embedding of the last layer.* found another one"
     with pytest.raises(KleinbildError, match=message):
         Bundle.open(changed)
 
