@@ -68,7 +68,7 @@ export const DEFAULT_OPTIONS = {
  * @typedef {object} Choice
  * @property {string} kind
  * @property {string} kernel
- * @property {{name: string, family: string, tflops: number, error: number, dropped: string}[]} candidates as engine/tuning_report.js has them
+ * @property {{name: string, family: string, tflops: number, error: number, dropped: string}[]} candidates as engine/tuning/report.js has them
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
  * The manifest of a model that does not exist: the shapes of a ModelConfig, packed into shards as the packager packs them, so that
- * whatever reads a manifest can run on weights made up in place (engine/synthetic.js). Its digests are no digests of anything.
+ * whatever reads a manifest can run on weights made up in place (engine/synthetic/weights.js). Its digests are no digests of anything.
  */
 
 import { SHARD_BYTES } from "./manifest.js";

@@ -2,11 +2,11 @@
  * One engine with what measuring needs: a made-up model of chosen shapes, one stage of it on the GPU at a time, and a clock.
  */
 
-import { GpuClock } from "../engine/gpu_clock.js";
+import { GpuClock } from "../engine/timing/gpu_clock.js";
 import { createEngine } from "../engine/engine.js";
-import { measure } from "../engine/measure.js";
-import { beginFilling, fillStage } from "../engine/synthetic.js";
-import { fillRandom } from "../engine/test_data.js";
+import { measure } from "../engine/timing/measure.js";
+import { beginFilling, fillStage } from "../engine/synthetic/weights.js";
+import { fillRandom } from "../engine/synthetic/inputs.js";
 import { Generator } from "../pipeline/generator.js";
 import { syntheticManifest } from "../synthetic_manifest.js";
 import { readMadeUp, syntheticVocabulary } from "./synthetic_prompt.js";

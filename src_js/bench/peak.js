@@ -2,11 +2,11 @@
  * What the GPU can do at most: multiply-adds of both float types, and bytes copied, by kernels that do nothing else.
  */
 
-import { measure } from "../engine/measure.js";
+import { measure } from "../engine/timing/measure.js";
 import { grid } from "../engine/program.js";
 
 /** @typedef {import("../engine/engine.js").Engine} Engine */
-/** @typedef {import("../engine/gpu_clock.js").GpuClock} GpuClock */
+/** @typedef {import("../engine/timing/gpu_clock.js").GpuClock} GpuClock */
 
 const WORKGROUP = 256;
 /** Independent chains of four-vectors in an invocation: which number hides a GPU's latency best is tried out. */

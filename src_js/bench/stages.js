@@ -2,7 +2,7 @@
  * The stages of a picture, each alone: recorded as the pipeline records them, on random inputs, run by the engine's executor.
  */
 
-import { fillRandom } from "../engine/test_data.js";
+import { fillRandom } from "../engine/synthetic/inputs.js";
 import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "../pipeline/stages.js";
 import { timeWarm } from "./wall_clock.js";
 import { decodeFlops, modulationFlops, preludeFlops, stepFlops, textEncoderFlops } from "./work.js";

@@ -4,10 +4,10 @@
  */
 
 import { checkOptions, RESULT_SCHEMA } from "../bench_protocol.js";
-import { tuneKernels } from "../engine/tuner.js";
-import { applyReport } from "../engine/tuning_report.js";
+import { tuneKernels } from "../engine/tuning/tuner.js";
+import { applyReport } from "../engine/tuning/report.js";
 import { asKleinbildError, throwIfCancelled } from "../errors.js";
-import { openTuningJobs } from "../pipeline/tuning_jobs.js";
+import { openTuningJobs } from "../pipeline/tuning/jobs.js";
 import { heaviest, kernelCases } from "./kernels.js";
 import { openLab } from "./lab.js";
 import { measureCopy, measureFma } from "./peak.js";
@@ -21,7 +21,7 @@ import { stageCases, timeCompilation, timeStage } from "./stages.js";
  * @typedef {import("../bench_protocol.js").BenchResult} BenchResult
  * @typedef {import("../bench_protocol.js").Group} Group
  * @typedef {import("../bench_protocol.js").Row} Row
- * @typedef {import("../engine/tuning_report.js").TuningReport} TuningReport
+ * @typedef {import("../engine/tuning/report.js").TuningReport} TuningReport
  * @typedef {import("./lab.js").Environment} Environment
  * @typedef {import("./lab.js").Lab} Lab
  */

@@ -7,7 +7,7 @@ import { maxDispatchFlops } from "./executor.js";
 import { Program } from "./program.js";
 import { Storage } from "./storage.js";
 import { Tensor, elementBytes } from "./tensor.js";
-import { Tuning } from "./tuning.js";
+import { Tuning } from "./tuning/tuning.js";
 
 /**
  * @typedef {import("./engine.js").Engine} Engine

@@ -13,7 +13,7 @@ import { KERNEL_FILES, renderKernel, variantKey } from "./kernel_source.js";
 import { Program } from "./program.js";
 import { Storage } from "./storage.js";
 import { Tensor, elementBytes } from "./tensor.js";
-import { Tuning } from "./tuning.js";
+import { Tuning } from "./tuning/tuning.js";
 import { floatsFromHalves } from "./half.js";
 
 export class Engine {

@@ -3,13 +3,13 @@
  */
 
 import { KleinbildError } from "../errors.js";
-import { tuneKernels } from "../engine/tuner.js";
-import { applyReport } from "../engine/tuning_report.js";
-import { openTuningJobs } from "../pipeline/tuning_jobs.js";
+import { tuneKernels } from "../engine/tuning/tuner.js";
+import { applyReport } from "../engine/tuning/report.js";
+import { openTuningJobs } from "../pipeline/tuning/jobs.js";
 
 /**
  * @typedef {import("../engine/engine.js").Engine} Engine
- * @typedef {import("../engine/tuning_report.js").TuningReport} TuningReport
+ * @typedef {import("../engine/tuning/report.js").TuningReport} TuningReport
  * @typedef {import("../manifest.js").Manifest} Manifest
  * @typedef {import("./tuning_cache.js").TuningCache} TuningCache
  */

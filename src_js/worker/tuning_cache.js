@@ -10,7 +10,7 @@ import { openOpfs } from "../storage/opfs.js";
 import { integer, list, oneOf, record, refuse, string } from "../reader.js";
 
 /**
- * @typedef {import("../engine/tuning_report.js").TuningReport} TuningReport
+ * @typedef {import("../engine/tuning/report.js").TuningReport} TuningReport
  * @typedef {{kind: string, name: string, times: number}} Suspect a candidate that ran when the page or the GPU went away, so often
  * @typedef {Pick<BlobCache, "get"|"put">} Blobs
  */

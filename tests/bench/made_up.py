@@ -1,4 +1,4 @@
-"""The numbers that the page makes up on the GPU, worked out in numpy: weights of engine/synthetic.js, inputs.
+"""The numbers that the page makes up on the GPU (src_js/engine/synthetic/), worked out in numpy.
 
 A reference can so compute with the very weights of a model that no file holds. Nothing is shared with the
 page but its manifest; a test holds both equal.
@@ -18,11 +18,11 @@ Float32 = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint32]
 Entry = dict[str, Any]
 
-# engine/synthetic.js
+# engine/synthetic/weights.js
 MOST_PARTS, MOST_SECTIONS = 64, 4
 CODE_SQUARE, ZERO_SQUARE, SPREAD_SQUARE = 17.5, 0.5, 1 / 3
 SCALE_SPREAD, VECTOR_SPREAD = 0.25, 0.1
-# engine/test_data.js
+# engine/synthetic/inputs.js
 DRAWN, LEAST_EXPONENT, PLACE_STEP = 999_996, 12, 2 * 4099
 MULTIPLIER, INCREMENT = 1664525, 1013904223
 # bench/synthetic_prompt.js

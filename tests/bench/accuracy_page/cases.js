@@ -1,6 +1,6 @@
 /**
  * Kernels and blocks of the transformer at a model's true width, each on made-up inputs: what is recorded, and what a reference needs
- * to know to do the same. Inputs are numbered by the seed that fills them (engine/test_data.js).
+ * to know to do the same. Inputs are numbered by the seed that fills them (engine/synthetic/inputs.js).
  */
 
 import { attention } from "../../../src_js/engine/ops/attention.js";

@@ -5,9 +5,9 @@
 
 import { openLab } from "../../../src_js/bench/lab.js";
 import { checkOptions } from "../../../src_js/bench_protocol.js";
-import { tuneKernels } from "../../../src_js/engine/tuner.js";
-import { fillRandom } from "../../../src_js/engine/test_data.js";
-import { openTuningJobs } from "../../../src_js/pipeline/tuning_jobs.js";
+import { tuneKernels } from "../../../src_js/engine/tuning/tuner.js";
+import { fillRandom } from "../../../src_js/engine/synthetic/inputs.js";
+import { openTuningJobs } from "../../../src_js/pipeline/tuning/jobs.js";
 import { accuracyCases } from "./cases.js";
 
 /**

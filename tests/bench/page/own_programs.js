@@ -4,8 +4,8 @@
 
 import { attention } from "../../../src_js/engine/ops/attention.js";
 import { linear } from "../../../src_js/engine/ops/linear.js";
-import { syntheticWeights } from "../../../src_js/engine/synthetic.js";
-import { fillRandom } from "../../../src_js/engine/test_data.js";
+import { syntheticWeights } from "../../../src_js/engine/synthetic/weights.js";
+import { fillRandom } from "../../../src_js/engine/synthetic/inputs.js";
 import { axesRope, jointPositions } from "../../../src_js/pipeline/rope.js";
 import { modulationProgram, preludeProgram, sharedShapes, stepProgram } from "../../../src_js/pipeline/stages.js";
 import { timestepEmbedding } from "../../../src_js/pipeline/timestep.js";

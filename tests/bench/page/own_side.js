@@ -3,7 +3,7 @@
  */
 
 import { createEngine } from "../../../src_js/engine/engine.js";
-import { GpuClock } from "../../../src_js/engine/gpu_clock.js";
+import { GpuClock } from "../../../src_js/engine/timing/gpu_clock.js";
 import { recordAttention, recordChain, recordDenoiseStep } from "./own_programs.js";
 import { tune } from "./own_tuning.js";
 import { byteLength } from "./random_values.js";

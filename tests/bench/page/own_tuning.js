@@ -2,12 +2,12 @@
  * Lets our engine choose its kernels for this GPU, as the page does at its first start; here for every weight format that is measured.
  */
 
-import { tuneKernels } from "../../../src_js/engine/tuner.js";
-import { openTuningJobs } from "../../../src_js/pipeline/tuning_jobs.js";
+import { tuneKernels } from "../../../src_js/engine/tuning/tuner.js";
+import { openTuningJobs } from "../../../src_js/pipeline/tuning/jobs.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 
 /**
- * @typedef {import("../../../src_js/engine/tuner.js").Job} Job
+ * @typedef {import("../../../src_js/engine/tuning/tuner.js").Job} Job
  * @typedef {{config: import("../../../src_js/manifest.js").ModelConfig, formats: import("./own_programs.js").Format[]}} Model
  */
 

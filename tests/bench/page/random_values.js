@@ -3,7 +3,7 @@
  */
 
 import { floatFromHalf } from "../../../src_js/engine/half.js";
-import { randomHalves } from "../../../src_js/engine/test_data.js";
+import { randomHalves } from "../../../src_js/engine/synthetic/inputs.js";
 
 /** Values that are drawn; a longer input repeats them. No multiple of a usual row length, so that rows differ. */
 const DRAWN = 999_998;

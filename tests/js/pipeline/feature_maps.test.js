@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { groupStatistics } from "../../../src_js/engine/ops/norms.js";
-import { fillStage } from "../../../src_js/engine/synthetic.js";
+import { fillStage } from "../../../src_js/engine/synthetic/weights.js";
 import { newMap } from "../../../src_js/pipeline/feature_maps.js";
 import { vaeDecoderProgram } from "../../../src_js/pipeline/stages.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";

@@ -5,18 +5,18 @@
  * and leaves the engine as it was; only a lost device cannot be contained.
  */
 
-import { KleinbildError } from "../errors.js";
+import { KleinbildError } from "../../errors.js";
 import { compilerFaults } from "./compiler_probe.js";
-import { GpuClock } from "./gpu_clock.js";
-import { measure } from "./measure.js";
+import { GpuClock } from "../timing/gpu_clock.js";
+import { measure } from "../timing/measure.js";
 import { relativeError } from "./probe.js";
-import { poison } from "./test_data.js";
+import { poison } from "../synthetic/inputs.js";
 import { operatorOf } from "./tuning.js";
 
 /**
- * @typedef {import("./candidates.js").Candidate} Candidate
- * @typedef {import("./program.js").Program} Program
- * @typedef {import("./tensor.js").Tensor} Tensor
+ * @typedef {import("../candidates.js").Candidate} Candidate
+ * @typedef {import("../program.js").Program} Program
+ * @typedef {import("../tensor.js").Tensor} Tensor
  * @typedef {import("./tuner.js").Job} Job
  * @typedef {import("./tuner.js").Workload} Workload
  */
@@ -35,7 +35,7 @@ export class TuningRig {
   #warm = false;
   #clock;
 
-  /** @param {import("./engine.js").Engine} engine */
+  /** @param {import("../engine.js").Engine} engine */
   constructor(engine) {
     this.engine = engine;
     this.#clock = new GpuClock(engine);
@@ -83,7 +83,7 @@ export class TuningRig {
   /**
    * @param {Job} job @param {Candidate} candidate @param {Workload} workload
    * @param {number} limit seconds beyond which it is given up
-   * @returns {Promise<import("./measure.js").Measured & {flops: number}>}
+   * @returns {Promise<import("../timing/measure.js").Measured & {flops: number}>}
    * @throws {Error} when it does not run
    */
   async time(job, candidate, workload, limit) {

@@ -3,22 +3,22 @@
  * on the shapes that count, and the fastest right one wins. Seconds in all on a GPU.
  */
 
-import { KleinbildError, throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../../errors.js";
 import { errorLimit } from "./probe.js";
-import { MOST_ERROR, applyReport } from "./tuning_report.js";
-import { TuningRig } from "./tuning_rig.js";
+import { MOST_ERROR, applyReport } from "./report.js";
+import { TuningRig } from "./rig.js";
 
 /**
- * @typedef {import("./candidates.js").Candidate} Candidate
- * @typedef {import("./engine.js").Engine} Engine
- * @typedef {import("./tuning_report.js").CandidateReport} CandidateReport
- * @typedef {import("./tuning_report.js").KindReport} KindReport
- * @typedef {import("./tuning_report.js").TuningReport} TuningReport
+ * @typedef {import("../candidates.js").Candidate} Candidate
+ * @typedef {import("../engine.js").Engine} Engine
+ * @typedef {import("./report.js").CandidateReport} CandidateReport
+ * @typedef {import("./report.js").KindReport} KindReport
+ * @typedef {import("./report.js").TuningReport} TuningReport
  */
 
 /**
  * @typedef {object} Recorded
- * @property {import("./tensor.js").Tensor} out what the operator writes, contiguous
+ * @property {import("../tensor.js").Tensor} out what the operator writes, contiguous
  * @property {() => void} fill puts the inputs' values in place; called when the program is built
  */
 
@@ -26,7 +26,7 @@ import { TuningRig } from "./tuning_rig.js";
  * @typedef {object} Workload one use of an operator, on made-up data
  * @property {string} shape in words: "512 x 3072 to 9216"
  * @property {number} share how much it counts: times that a picture does as much work of the kind
- * @property {(program: import("./program.js").Program) => Recorded} record records the operator; the same each time
+ * @property {(program: import("../program.js").Program) => Recorded} record records the operator; the same each time
  * @property {() => ArrayLike<number>} [expected] what `out` must hold, worked out in JavaScript
  */
 
@@ -148,7 +148,7 @@ class Contest {
   /** @type {Map<string, number>} fewest seconds by family and workload */
   #best = new Map();
 
-  /** @param {Job} job @param {import("./kernel_source.js").FloatType} precision @param {Pick<TuningRig, "check"|"time">} rig */
+  /** @param {Job} job @param {import("../kernel_source.js").FloatType} precision @param {Pick<TuningRig, "check"|"time">} rig */
   constructor(job, precision, rig) {
     this.job = job;
     this.precision = precision;

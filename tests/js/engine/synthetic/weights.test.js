@@ -4,16 +4,16 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { linear } from "../../../src_js/engine/ops/linear.js";
-import { syntheticWeights } from "../../../src_js/engine/synthetic.js";
-import { openEngine } from "../support/gpu.js";
-import { execute, put } from "../support/tensors.js";
+import { linear } from "../../../../src_js/engine/ops/linear.js";
+import { syntheticWeights } from "../../../../src_js/engine/synthetic/weights.js";
+import { openEngine } from "../../support/gpu.js";
+import { execute, put } from "../../support/tensors.js";
 
-/** @typedef {import("../../../src_js/engine/engine.js").Engine} Engine */
-/** @typedef {import("../../../src_js/engine/weights.js").Weight} Weight */
-/** @typedef {Required<import("../../../src_js/engine/program.js").Range>} Range */
+/** @typedef {import("../../../../src_js/engine/engine.js").Engine} Engine */
+/** @typedef {import("../../../../src_js/engine/weights.js").Weight} Weight */
+/** @typedef {Required<import("../../../../src_js/engine/program.js").Range>} Range */
 
-/** @type {import("../../../src_js/manifest.js").ModelConfig} K values that are no multiple of a block or of a padded row */
+/** @type {import("../../../../src_js/manifest.js").ModelConfig} K values that are no multiple of a block or of a padded row */
 const CONFIG = {
   text_encoder: {
     vocab_size: 50, hidden_size: 292, intermediate_size: 420, num_layers: 1, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16,

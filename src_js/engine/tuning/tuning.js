@@ -3,8 +3,8 @@
  */
 
 /**
- * @typedef {import("./candidates.js").Candidate} Candidate
- * @typedef {import("./candidates.js").Family} Family
+ * @typedef {import("../candidates.js").Candidate} Candidate
+ * @typedef {import("../candidates.js").Family} Family
  */
 
 export class Tuning {

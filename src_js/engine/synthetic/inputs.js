@@ -3,8 +3,8 @@
  * holds exactly, so that an f16 and an f32 kernel get the same ones.
  */
 
-import { floatFromHalf, floatsFromHalves } from "./half.js";
-import { elementBytes } from "./tensor.js";
+import { floatFromHalf, floatsFromHalves } from "../half.js";
+import { elementBytes } from "../tensor.js";
 
 /** Values that are drawn; longer tensors repeat them. No multiple of a usual row length, so that rows differ. */
 const DRAWN = 999_996;
@@ -41,8 +41,8 @@ export function randomValues(count, seed = 0) {
 
 /**
  * Fills a tensor with random values.
- * @param {import("./engine.js").Engine} engine
- * @param {import("./tensor.js").Tensor} tensor contiguous rows, of a built program
+ * @param {import("../engine.js").Engine} engine
+ * @param {import("../tensor.js").Tensor} tensor contiguous rows, of a built program
  * @param {number} [seed] another one: other values
  */
 export function fillRandom(engine, tensor, seed = 0) {
@@ -56,8 +56,8 @@ export function fillRandom(engine, tensor, seed = 0) {
 
 /**
  * Fills a tensor with NaN, so that what a kernel leaves unwritten is seen.
- * @param {import("./engine.js").Engine} engine
- * @param {import("./tensor.js").Tensor} tensor contiguous rows, of a built program
+ * @param {import("../engine.js").Engine} engine
+ * @param {import("../tensor.js").Tensor} tensor contiguous rows, of a built program
  */
 export function poison(engine, tensor) {
   const ones = new Uint16Array(DRAWN * (elementBytes(tensor.dtype) / 2)).fill(0xffff);
@@ -66,7 +66,7 @@ export function poison(engine, tensor) {
 }
 
 /**
- * @param {import("./engine.js").Engine} engine @param {import("./tensor.js").Tensor} tensor
+ * @param {import("../engine.js").Engine} engine @param {import("../tensor.js").Tensor} tensor
  * @param {(at: number, most: number) => Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>} piece values from element `at` on
  */
 function fill({ device }, { buffer, dtype, rows, columns, offset, stride }, piece) {

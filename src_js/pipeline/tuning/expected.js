@@ -1,8 +1,8 @@
 /**
- * What the tuner's smallest probes must give, worked out in double precision from the same made-up values (engine/test_data.js).
+ * What the tuner's smallest probes must give, worked out in double precision from the same made-up values (engine/synthetic/inputs.js).
  */
 
-import { randomValues } from "../engine/test_data.js";
+import { randomValues } from "../../engine/synthetic/inputs.js";
 
 /** @param {Float64Array} values @param {number} i @returns {number} */
 const at = (values, i) => /** @type {number} */ (values[i]);
@@ -51,7 +51,7 @@ export function convExpected({ width, height, channels, columns, kernel, upsampl
 }
 
 /**
- * @param {Pick<import("./tuning_shapes.js").AttentionShape, "queries"|"keys"|"heads"|"kvHeads"|"headDim"|"causal">} shape
+ * @param {Pick<import("./shapes.js").AttentionShape, "queries"|"keys"|"heads"|"kvHeads"|"headDim"|"causal">} shape
  * @returns {Float64Array} [queries, heads * headDim]
  */
 export function attentionExpected({ queries, keys, heads, kvHeads, headDim, causal }) {

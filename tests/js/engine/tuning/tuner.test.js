@@ -2,15 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { errorLimit } from "../../../src_js/engine/probe.js";
-import { Tuning } from "../../../src_js/engine/tuning.js";
-import { tuneKernels } from "../../../src_js/engine/tuner.js";
-import { KleinbildError } from "../../../src_js/errors.js";
+import { errorLimit } from "../../../../src_js/engine/tuning/probe.js";
+import { Tuning } from "../../../../src_js/engine/tuning/tuning.js";
+import { tuneKernels } from "../../../../src_js/engine/tuning/tuner.js";
+import { KleinbildError } from "../../../../src_js/errors.js";
 
 /**
- * @typedef {import("../../../src_js/engine/candidates.js").Candidate} Candidate
- * @typedef {import("../../../src_js/engine/tuner.js").Job} Job
- * @typedef {import("../../../src_js/engine/tuner.js").Workload} Workload
+ * @typedef {import("../../../../src_js/engine/candidates.js").Candidate} Candidate
+ * @typedef {import("../../../../src_js/engine/tuning/tuner.js").Job} Job
+ * @typedef {import("../../../../src_js/engine/tuning/tuner.js").Workload} Workload
  */
 
 /** @param {string} shape @param {number} [share] @returns {Workload} */
@@ -31,7 +31,7 @@ const FLOPS = 1e12;
 function fakeRig(seconds, errors = {}) {
   /** @type {{compiled: string[], checked: string[], timed: string[], probes: number, closed: number}} */
   const log = { compiled: [], checked: [], timed: [], probes: 0, closed: 0 };
-  /** @type {import("../../../src_js/engine/tuner.js").TuningOptions["rig"]} */
+  /** @type {import("../../../../src_js/engine/tuning/tuner.js").TuningOptions["rig"]} */
   const rig = {
     compile: (_, { name }) => void log.compiled.push(name),
     faults: async () => ["a fault"],

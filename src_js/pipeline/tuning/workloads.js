@@ -3,16 +3,16 @@
  * ones must give.
  */
 
-import { attention } from "../engine/ops/attention.js";
-import { conv2d } from "../engine/ops/conv2d.js";
-import { linear } from "../engine/ops/linear.js";
-import { fillRandom } from "../engine/test_data.js";
-import { attentionExpected, convExpected, linearExpected } from "./tuning_expected.js";
+import { attention } from "../../engine/ops/attention.js";
+import { conv2d } from "../../engine/ops/conv2d.js";
+import { linear } from "../../engine/ops/linear.js";
+import { fillRandom } from "../../engine/synthetic/inputs.js";
+import { attentionExpected, convExpected, linearExpected } from "./expected.js";
 
 /**
- * @typedef {import("../engine/tuner.js").Workload} Workload
- * @typedef {import("../engine/weights.js").Weight} Weight
- * @typedef {import("./tuning_shapes.js").AttentionShape} AttentionShape
+ * @typedef {import("../../engine/tuning/tuner.js").Workload} Workload
+ * @typedef {import("../../engine/weights.js").Weight} Weight
+ * @typedef {import("./shapes.js").AttentionShape} AttentionShape
  */
 
 /** Rows of a linear's probe: whole tiles and a part of one. */
@@ -26,8 +26,8 @@ const PROBE_HEIGHT = 11;
 const FIXED = Object.freeze({ rows: 69, columns: 72, inner: 256, width: 7, height: 3, channels: 32, queries: 9, keys: 14 });
 
 /**
- * @param {import("../manifest.js").Tensor} entry a linear or convolution
- * @returns {import("../manifest.js").Tensor} a small one stored like it
+ * @param {import("../../manifest.js").Tensor} entry a linear or convolution
+ * @returns {import("../../manifest.js").Tensor} a small one stored like it
  */
 export function smallWeight(entry) {
   const inner = entry.kind === "conv" ? FIXED.channels : FIXED.inner;

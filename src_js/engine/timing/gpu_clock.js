@@ -2,7 +2,7 @@
  * Times repeats of a program on the GPU: by the GPU's own timestamps where the device has them, else by the wall clock around a submit.
  */
 
-/** @typedef {import("./program.js").Program} Program */
+/** @typedef {import("../program.js").Program} Program */
 
 const TIMESTAMP_BYTES = 8;
 
@@ -10,7 +10,7 @@ export class GpuClock {
   /** @type {{set: GPUQuerySet, resolved: GPUBuffer, staging: GPUBuffer} | undefined} */
   #timestamps;
 
-  /** @param {import("./engine.js").Engine} engine */
+  /** @param {import("../engine.js").Engine} engine */
   constructor(engine) {
     this.engine = engine;
     const { device, info, memory } = engine;
@@ -27,7 +27,7 @@ export class GpuClock {
    * @param {Program} program built
    * @param {number} repeats
    * @returns {Promise<number>} seconds that all repeats took together
-   * @throws {import("../errors.js").KleinbildError} when the device has failed
+   * @throws {import("../../errors.js").KleinbildError} when the device has failed
    */
   async time(program, repeats) {
     const { device } = this.engine;

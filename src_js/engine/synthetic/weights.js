@@ -5,17 +5,17 @@
  * kernel lets it count.
  */
 
-import { weightShards, weightTensors } from "../manifest.js";
-import { syntheticManifest } from "../synthetic_manifest.js";
-import { partLayout } from "../tensor_layout.js";
-import { grid } from "./program.js";
-import { StageWeights, place } from "./weights.js";
+import { weightShards, weightTensors } from "../../manifest.js";
+import { syntheticManifest } from "../../synthetic_manifest.js";
+import { partLayout } from "../../tensor_layout.js";
+import { grid } from "../program.js";
+import { StageWeights, place } from "../weights.js";
 
 /**
- * @typedef {import("./engine.js").Engine} Engine
- * @typedef {import("./program.js").Program} Program
- * @typedef {import("../manifest.js").Manifest} Manifest
- * @typedef {import("../manifest.js").Tensor} TensorEntry
+ * @typedef {import("../engine.js").Engine} Engine
+ * @typedef {import("../program.js").Program} Program
+ * @typedef {import("../../manifest.js").Manifest} Manifest
+ * @typedef {import("../../manifest.js").Tensor} TensorEntry
  */
 
 const WORKGROUP = 256;
@@ -39,8 +39,8 @@ const ADDED = /(\.bias|\.mean)$/;
 /**
  * One stage of a made-up model.
  * @param {Engine} engine
- * @param {import("../manifest.js").ModelConfig} config
- * @param {import("../synthetic_manifest.js").StorageOptions & {stage: import("../manifest.js").StageName, seed?: number}} options
+ * @param {import("../../manifest.js").ModelConfig} config
+ * @param {import("../../synthetic_manifest.js").StorageOptions & {stage: import("../../manifest.js").StageName, seed?: number}} options
  * @returns {Promise<StageWeights>} on the GPU, the caller's to destroy
  */
 export function syntheticWeights(engine, config, { stage, seed = 0, ...storage }) {
@@ -54,7 +54,7 @@ export function syntheticWeights(engine, config, { stage, seed = 0, ...storage }
  * @param {string} stageName
  * @param {number} [seed] the same gives the same bytes
  * @returns {Promise<StageWeights>} loaded
- * @throws {import("../errors.js").KleinbildError} out-of-memory, device-lost
+ * @throws {import("../../errors.js").KleinbildError} out-of-memory, device-lost
  */
 export async function fillStage(engine, manifest, stageName, seed = 0) {
   const weights = beginFilling(engine, manifest, stageName, seed);
@@ -69,7 +69,7 @@ export async function fillStage(engine, manifest, stageName, seed = 0) {
  * @param {string} stageName
  * @param {number} [seed]
  * @returns {StageWeights}
- * @throws {import("../errors.js").KleinbildError} out-of-memory when the GPU allows no buffer of that size; later failures are `loaded`'s
+ * @throws {import("../../errors.js").KleinbildError} out-of-memory when the GPU allows no buffer of that size; later failures are `loaded`'s
  */
 export function beginFilling(engine, manifest, stageName, seed = 0) {
   const shards = weightShards(manifest, stageName);
@@ -122,7 +122,7 @@ function distribution(entry, inner) {
   return { center: ADDED.test(entry.name) ? 0 : 1, spread: VECTOR_SPREAD };
 }
 
-/** @typedef {{range: Required<import("./program.js").Range>, seed: number}} Target */
+/** @typedef {{range: Required<import("../program.js").Range>, seed: number}} Target */
 
 /** @param {Program} program @param {Target} target @param {string[]} flags */
 function recordCodes(program, { range, seed }, flags) {

@@ -1,11 +1,11 @@
 /**
  * Which shapes stand for a model's work when kernels are compared and timed: for each stage and each way in which weights are stored
- * the ones that take the most arithmetic. Counting only; tuning_jobs.js makes work of them.
+ * the ones that take the most arithmetic. Counting only; jobs.js makes work of them.
  */
 
 /**
- * @typedef {import("../manifest.js").Manifest} Manifest
- * @typedef {import("../manifest.js").Tensor} TensorEntry
+ * @typedef {import("../../manifest.js").Manifest} Manifest
+ * @typedef {import("../../manifest.js").Tensor} TensorEntry
  */
 
 /**

@@ -2,21 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { fillRandom, poison, randomValues } from "../../../src_js/engine/test_data.js";
-import { relativeError, errorLimit } from "../../../src_js/engine/probe.js";
-import { tuneKernels } from "../../../src_js/engine/tuner.js";
-import { TuningRig } from "../../../src_js/engine/tuning_rig.js";
-import { openEngine } from "../support/gpu.js";
-import { at, matmul, rounded } from "../support/reference.js";
-import { testRandom } from "../support/random.js";
-import "../support/tensors.js";                            // makes lavapipe compile quickly
+import { fillRandom, poison, randomValues } from "../../../../src_js/engine/synthetic/inputs.js";
+import { relativeError, errorLimit } from "../../../../src_js/engine/tuning/probe.js";
+import { tuneKernels } from "../../../../src_js/engine/tuning/tuner.js";
+import { TuningRig } from "../../../../src_js/engine/tuning/rig.js";
+import { openEngine } from "../../support/gpu.js";
+import { at, matmul, rounded } from "../../support/reference.js";
+import { testRandom } from "../../support/random.js";
+import "../../support/tensors.js";                            // makes lavapipe compile quickly
 
 /**
- * @typedef {import("../../../src_js/engine/candidates.js").Candidate} Candidate
- * @typedef {import("../../../src_js/engine/tuner.js").Workload} Workload
+ * @typedef {import("../../../../src_js/engine/candidates.js").Candidate} Candidate
+ * @typedef {import("../../../../src_js/engine/tuning/tuner.js").Workload} Workload
  */
 
-const random = testRandom("tuning_rig.test.js");
+const random = testRandom("tuning/rig.test.js");
 const KIND = "linear.f32";
 
 /** @param {string} name @param {Partial<Candidate>} more @returns {Candidate} */
@@ -63,7 +63,7 @@ const BAD = [
 
 for (const precision of /** @type {const} */ (["f32", "f16"])) {
   describe(`tuning rig, precision ${precision}`, () => {
-    /** @type {import("../../../src_js/engine/engine.js").Engine} */
+    /** @type {import("../../../../src_js/engine/engine.js").Engine} */
     let engine;
     before(async () => {
       engine = await openEngine(precision);

@@ -2,12 +2,12 @@
  * What tuning found: plain data, kept between visits, shown in the page, and put into force by `applyReport`.
  */
 
-import { maxDispatchFlops } from "./executor.js";
+import { maxDispatchFlops } from "../executor.js";
 
 /**
  * @typedef {object} CandidateReport
  * @property {string} name
- * @property {import("./candidates.js").Family} family
+ * @property {import("../candidates.js").Family} family
  * @property {number} tflops measured, 0 when not timed
  * @property {number} error relative to the reference, 0 when not compared; MOST_ERROR stands for anything larger and for NaN
  * @property {string} dropped why it must not be used, "" when it may
@@ -32,7 +32,7 @@ export const MOST_ERROR = 1e9;
 
 /**
  * Puts a report into force on an engine.
- * @param {Pick<import("./engine.js").Engine, "tuning"|"info"> & {maxDispatchFlops?: number}} engine gets the report's rankings and
+ * @param {Pick<import("../engine.js").Engine, "tuning"|"info"> & {maxDispatchFlops?: number}} engine gets the report's rankings and
  *   failures in place of its own, and dispatches as large as the slowest of the chosen kernels does in good time
  * @param {TuningReport} report
  */

@@ -4,19 +4,19 @@
  * Which kinds of work there are, and which candidates each has, the operators tell themselves when they are recorded.
  */
 
-import { constantWeight, randomWeight } from "../engine/sample_weights.js";
-import { attentionShapes, convShapes, linearShapes } from "./tuning_shapes.js";
+import { constantWeight, randomWeight } from "../../engine/synthetic/sample_weights.js";
+import { attentionShapes, convShapes, linearShapes } from "./shapes.js";
 import {
   attentionProbes, attentionWorkload, convProbe, convWorkload, fixedConv, fixedLinear, linearProbe, linearWorkload, smallWeight,
-} from "./tuning_workloads.js";
+} from "./workloads.js";
 
 /**
- * @typedef {import("../engine/engine.js").Engine} Engine
- * @typedef {import("../engine/sample_weights.js").SampleWeight} SampleWeight
- * @typedef {import("../engine/tuner.js").Job} Job
- * @typedef {import("../engine/tuner.js").Workload} Workload
- * @typedef {import("../manifest.js").Manifest} Manifest
- * @typedef {import("../manifest.js").Tensor} TensorEntry
+ * @typedef {import("../../engine/engine.js").Engine} Engine
+ * @typedef {import("../../engine/synthetic/sample_weights.js").SampleWeight} SampleWeight
+ * @typedef {import("../../engine/tuning/tuner.js").Job} Job
+ * @typedef {import("../../engine/tuning/tuner.js").Workload} Workload
+ * @typedef {import("../../manifest.js").Manifest} Manifest
+ * @typedef {import("../../manifest.js").Tensor} TensorEntry
  * @typedef {{probes: Workload[], timed: Workload[]}} Subject one use of an operator: small probes that prove its kernels, true shapes
  */
 
@@ -86,7 +86,7 @@ class Samples {
     this.manifest = manifest;
   }
 
-  /** @param {TensorEntry} entry @returns {Promise<import("../engine/weights.js").Weight>} */
+  /** @param {TensorEntry} entry @returns {Promise<import("../../engine/weights.js").Weight>} */
   async random(entry) {
     const sample = await randomWeight(this.engine, this.manifest, entry);
     this.#held.push(sample);

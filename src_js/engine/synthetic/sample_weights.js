@@ -2,15 +2,15 @@
  * One weight made up on the GPU as a manifest describes it, for kernels that are compared and timed without a model.
  */
 
-import { partLayout } from "../tensor_layout.js";
-import { fillStage } from "./synthetic.js";
-import { place } from "./weights.js";
+import { partLayout } from "../../tensor_layout.js";
+import { fillStage } from "./weights.js";
+import { place } from "../weights.js";
 
 /**
- * @typedef {import("./engine.js").Engine} Engine
- * @typedef {import("../manifest.js").Manifest} Manifest
- * @typedef {import("../manifest.js").Tensor} TensorEntry
- * @typedef {import("./weights.js").Weight} Weight
+ * @typedef {import("../engine.js").Engine} Engine
+ * @typedef {import("../../manifest.js").Manifest} Manifest
+ * @typedef {import("../../manifest.js").Tensor} TensorEntry
+ * @typedef {import("../weights.js").Weight} Weight
  * @typedef {{weight: Weight, destroy: () => void}} SampleWeight destroy gives its memory back
  */
 
@@ -57,7 +57,7 @@ export function constantWeight(engine, tensor) {
   return { weight, value, destroy: () => engine.memory.destroy(buffer) };
 }
 
-/** @param {string} path @param {number} bytes @returns {import("../manifest.js").Shard} */
+/** @param {string} path @param {number} bytes @returns {import("../../manifest.js").Shard} */
 function sampleShard(path, bytes) {
   return { path, sha256: "", bytes, encoding: "", transfer_bytes: bytes };
 }

@@ -3,19 +3,19 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { errorLimit } from "../../../src_js/engine/probe.js";
-import { TuningRig } from "../../../src_js/engine/tuning_rig.js";
-import { jobsOf, openSubjects, openTuningJobs } from "../../../src_js/pipeline/tuning_jobs.js";
-import { attentionShapes, convShapes, linearShapes } from "../../../src_js/pipeline/tuning_shapes.js";
-import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
-import { openEngine } from "../support/gpu.js";
-import { testRandom } from "../support/random.js";
-import "../support/tensors.js";                            // makes lavapipe compile quickly
+import { errorLimit } from "../../../../src_js/engine/tuning/probe.js";
+import { TuningRig } from "../../../../src_js/engine/tuning/rig.js";
+import { jobsOf, openSubjects, openTuningJobs } from "../../../../src_js/pipeline/tuning/jobs.js";
+import { attentionShapes, convShapes, linearShapes } from "../../../../src_js/pipeline/tuning/shapes.js";
+import { syntheticManifest } from "../../../../src_js/synthetic_manifest.js";
+import { openEngine } from "../../support/gpu.js";
+import { testRandom } from "../../support/random.js";
+import "../../support/tensors.js";                            // makes lavapipe compile quickly
 
-const random = testRandom("tuning_jobs.test.js");
+const random = testRandom("tuning/jobs.test.js");
 
-/** @param {string} name @returns {import("../../../src_js/manifest.js").ModelConfig} */
-const config = (name) => JSON.parse(readFileSync(new URL(`../../../src_js/bench/${name}.json`, import.meta.url), "utf8"));
+/** @param {string} name @returns {import("../../../../src_js/manifest.js").ModelConfig} */
+const config = (name) => JSON.parse(readFileSync(new URL(`../../../../src_js/bench/${name}.json`, import.meta.url), "utf8"));
 
 describe("shapes of the 4B model", () => {
   const side = () => 16 * (16 + random.integer(49));
@@ -68,7 +68,7 @@ describe("shapes of the 4B model", () => {
 
 for (const precision of /** @type {const} */ (["f32", "f16"])) {
   describe(`jobs, precision ${precision}`, () => {
-    /** @type {import("../../../src_js/engine/engine.js").Engine} */
+    /** @type {import("../../../../src_js/engine/engine.js").Engine} */
     let engine;
     before(async () => {
       engine = await openEngine(precision);
@@ -134,7 +134,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       /** @param {string} shape @param {string | undefined} kind @param {number[]} offered */
       const workload = (shape, kind, ...offered) => ({
         shape, share: 1,
-        record: (/** @type {import("../../../src_js/engine/program.js").Program} */ program) => {
+        record: (/** @type {import("../../../../src_js/engine/program.js").Program} */ program) => {
           if (kind) program.engine.tuning.pick(kind, offered.map((i) => candidates[i] ?? assert.fail()));
           return { out: program.tensor(1, 1), fill: () => {} };
         },

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { usable } from "../../../src_js/engine/candidates.js";
-import { Tuning } from "../../../src_js/engine/tuning.js";
-import { applyRankings } from "../../../src_js/engine/tuning_report.js";
+import { usable } from "../../../../src_js/engine/candidates.js";
+import { Tuning } from "../../../../src_js/engine/tuning/tuning.js";
+import { applyRankings } from "../../../../src_js/engine/tuning/report.js";
 
-/** @typedef {import("../../../src_js/engine/candidates.js").Candidate} Candidate */
+/** @typedef {import("../../../../src_js/engine/candidates.js").Candidate} Candidate */
 
 /** @param {string} name @param {Partial<Candidate>} [more] @returns {Candidate} */
 const candidate = (name, more = {}) => ({ name, family: "plain", constants: {}, flags: [], ...more });
@@ -110,7 +110,7 @@ test("candidates are filtered by what the device has", () => {
     precision: "f16", features: ["subgroups"], subgroupSizes: [32, 32], matrixShapes: ["f16-f32-16x16x16"],
     limits: { maxComputeWorkgroupStorageSize: 32768, maxComputeInvocationsPerWorkgroup: 512, maxStorageBuffersPerShaderStage: 10 },
   };
-  const fits = (/** @type {import("../../../src_js/engine/candidates.js").Needs} */ needs, facts = info, precision = facts.precision) => (
+  const fits = (/** @type {import("../../../../src_js/engine/candidates.js").Needs} */ needs, facts = info, precision = facts.precision) => (
     usable([candidate("x", { needs })], facts, precision).length === 1);
   assert.ok(fits({}));
   assert.ok(fits({ workgroupStorage: 32768, invocations: 512, storageBuffers: 10, subgroupSize: 32, matrixShape: "f16-f32-16x16x16" }));

@@ -12,7 +12,7 @@ const FAULTS = Object.freeze({
 });
 
 /**
- * @param {import("./engine.js").Engine} engine
+ * @param {import("../engine.js").Engine} engine
  * @returns {Promise<string[]>} a sentence for each fault found
  */
 export async function compilerFaults(engine) {
@@ -23,7 +23,7 @@ export async function compilerFaults(engine) {
   return faults;
 }
 
-/** @param {import("./engine.js").Engine} engine @param {string[]} flags of the kernel @returns {Promise<boolean>} */
+/** @param {import("../engine.js").Engine} engine @param {string[]} flags of the kernel @returns {Promise<boolean>} */
 async function zeroesEachRound(engine, flags) {
   const program = engine.program("compiler probe", "f32");
   try {

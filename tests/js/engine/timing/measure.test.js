@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { measure } from "../../../src_js/engine/measure.js";
-import { testRandom } from "../support/random.js";
+import { measure } from "../../../../src_js/engine/timing/measure.js";
+import { testRandom } from "../../support/random.js";
 
 const random = testRandom("measure.test.js");
 

@@ -5,7 +5,7 @@
 
 import { operatorOf } from "./tuning.js";
 
-/** @typedef {import("./kernel_source.js").FloatType} FloatType */
+/** @typedef {import("../kernel_source.js").FloatType} FloatType */
 
 /**
  * Root mean square of the difference, as a share of the reference's, that rounding may make: by operator, and
