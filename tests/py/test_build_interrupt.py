@@ -18,11 +18,14 @@ from kleinbild.package.cli import main
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# The program as it is, but for a transformer that takes a minute.
+# The program as it is, but for a transformer that takes a minute. A test run in the background hands on that
+# SIGINT is ignored, so it is set as a terminal has it.
 SLOW = """
-import sys, time
+import signal, sys, time
 from kleinbild.export import transformer
 from kleinbild.package.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def slow(*_):
     print("slow", flush=True)
