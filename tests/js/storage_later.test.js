@@ -17,6 +17,15 @@ async function setUp() {
   return { server, layer, open, store: await open() };
 }
 
+/** @param {() => boolean | Promise<boolean>} holds waited for, ten seconds at most */
+async function until(holds) {
+  const end = performance.now() + 10_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < end, String(holds));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** @param {FakeServer} server */
 const asked = ({ requests }) => requests.map(({ path }) => REFS.findIndex((file) => file.path === path));
 
@@ -40,8 +49,7 @@ test("what is needed now goes ahead, and the rest goes on afterwards", async () 
       if (files === 3) urgent ??= store.install([35, 36, 37, 38, 39].map(ref), {});
     },
   });
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(urgent);
+  await until(() => urgent !== undefined);
   await urgent;
   const order = asked(server);
   const [first, last] = [order.indexOf(35), order.indexOf(39)];
@@ -56,8 +64,7 @@ test("what is needed now goes ahead, and the rest goes on afterwards", async () 
 test("a file that is on its way already is waited for, not fetched twice", async () => {
   const { server, store } = await setUp();
   const later = store.installLater([ref(0), ref(1)], {});
-  await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.deepEqual(asked(server), [0, 1]);
+  await until(() => asked(server).length === 2);
   await store.install([ref(1), ref(2)], {});
   await later;
   assert.deepEqual(asked(server), [0, 1, 2]);
@@ -115,8 +122,9 @@ test("files are read while others come, and a download that hangs keeps no other
   for (let i = 0; i < 20; i++) {
     await store.read(ref(39).sha256, i, target);
     assert.deepEqual(target, FILES[39]?.data.slice(i, i + 16));
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  // all but the one that hangs
+  await until(async () => (await store.missing(REFS)).length === 1);
   assert.equal(server.inFlight, 1);
   const other = await open();
   assert.deepEqual(await other.missing(REFS), [ref(5)]);
