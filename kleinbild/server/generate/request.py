@@ -40,7 +40,6 @@ class Job:
     height: int
     seed: int
     steps: int
-    precision: str
     latents: Latents | None
     memory_budget: int | None
     trace: bool
@@ -80,7 +79,6 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         height=height,
         seed=options.seed,
         steps=steps,
-        precision=options.precision,
         latents=latents,
         memory_budget=None if budget is None else int(budget * 1e9),
         trace=options.dump is not None,

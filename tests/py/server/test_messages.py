@@ -25,7 +25,10 @@ def test_messages() -> None:
     assert parse_message(json.dumps(progress)) == ProgressMessage("text_encoder", 1, 27, 0.5)
     trace = {"type": "trace", "name": "latents_0", "dtype": "float32", "shape": [16, 128]}
     assert parse_message(json.dumps(trace)) == TraceMessage("latents_0", "float32", (16, 128))
-    assert parse_message('{"type":"result","width":64,"height":32}') == ResultMessage(64, 32)
+    result = {"type": "result", "job": 3, "width": 64, "height": 32, "seconds": {"transformer": 1}}
+    assert parse_message(json.dumps(result)) == ResultMessage(3, 64, 32, {"transformer": 1.0})
+    failed = {"type": "error", "job": 3, "code": "cancelled", "message": "x"}
+    assert parse_message(json.dumps(failed)) == ErrorMessage("cancelled", "x", 3)
     assert parse_message('{"type":"info","text":"a  GPU"}') == InfoMessage("a GPU")
 
 
@@ -50,7 +53,13 @@ def test_text_for_the_terminal_is_one_printable_line() -> None:
         {"type": "trace", "name": "../x", "dtype": "float32", "shape": [1]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": [1.5]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": 3},
-        {"type": "result", "width": "64", "height": 64},
+        {"type": "result", "job": 1, "width": "64", "height": 64, "seconds": {}},
+        {"type": "result", "width": 64, "height": 64, "seconds": {}},
+        {"type": "result", "job": 1, "width": 64, "height": 64},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a b": 1}},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a": -1}},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a": float("nan")}},
+        {"type": "error", "job": "1", "code": "internal", "message": "x"},
         {"type": "error", "code": "A B", "message": "x"},
         {"type": "error", "code": "internal"},
     ],
