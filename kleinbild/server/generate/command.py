@@ -39,7 +39,7 @@ async def generate(site: Site, options: GenerateOptions) -> None:
         engine_options = EngineOptions(options.precision, options.adapter, options.verbose)
         async with open_engine(site, engine_options, show, progress.note) as engine:
             progress.note(engine.device)
-            picture = await engine.make(job, show, expected_tensors(job, site.model), write)
+            picture = await engine.make(job, show, tensors=expected_tensors(job, site.model), write=write)
         await asyncio.to_thread(write_whole, options.output, picture.png)
     finally:
         progress.close()

@@ -56,14 +56,18 @@ class Engine:
         self,
         job: Job,
         on_progress: OnProgress,
+        *,
+        stop: asyncio.Event | None = None,
         tensors: dict[str, TensorFacts] | None = None,
         write: WriteTensor | None = None,
     ) -> Picture:
         """The picture of `job`, one call at a time; `write` gets its `tensors` (of `expected_tensors`).
 
-        Raises PageError when the page refuses the job or was cancelled, EngineLost when the page is gone.
+        `stop`, once set, cancels it inside a step: PageError "cancelled". Raises PageError, too, when the
+        page refuses the job, EngineLost when the page is gone.
         """
-        making = asyncio.create_task(self._session.make(job, on_progress, tensors, write))
+        work = self._session.make(job, on_progress, stop=stop, tensors=tensors, write=write)
+        making = asyncio.create_task(work)
         both: set[asyncio.Future[Any]] = {making, self.ended}
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -73,13 +77,6 @@ class Engine:
             raise EngineLost(str(self.ended.exception()))
         finally:
             making.cancel()
-
-    async def cancel(self) -> None:
-        """Stop the picture in hand inside its step; `make` then ends. Quiet when there is none."""
-        try:
-            await self._session.cancel()
-        except ConnectionError:
-            return  # lost: make tells it
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ page, and what happens after a loss, is no concern of this file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -68,13 +69,16 @@ class Session(PageSession[NoReturn]):
         self,
         job: Job,
         on_progress: OnProgress,
+        *,
+        stop: asyncio.Event | None = None,
         tensors: dict[str, TensorFacts] | None = None,
         write: WriteTensor | None = None,
     ) -> Picture:
         """The picture of `job`; `write` gets its `tensors`. One call at a time, after `ready`.
 
-        Raises PageError when the page refuses the job, ConnectionError when it is gone; never returns when it
-        is lost later: then `outcome` is set.
+        `stop`, once set, cancels it: PageError "cancelled", unless the picture was faster. Raises PageError,
+        too, when the page refuses the job, ConnectionError when it is gone; never returns when it is lost
+        later: then `outcome` is set.
         """
         assert self._socket is not None
         assert self._in_hand is None
@@ -82,6 +86,7 @@ class Session(PageSession[NoReturn]):
         answer: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
         self._in_hand = _InHand(self._number, job, on_progress, dict(tensors or {}), write, answer)
         self._stopping = False
+        stopper: asyncio.Task[None] | None = None
         try:
             self._watch()
             await self._socket.send_json(
@@ -100,20 +105,24 @@ class Session(PageSession[NoReturn]):
             )
             if job.latents is not None:
                 await self._socket.send_bytes(job.latents.tobytes())
+            if stop is not None:
+                stopper = asyncio.create_task(self._cancel(self._socket, self._number, stop))
             return await answer
         finally:
+            if stopper is not None:
+                stopper.cancel()
             self._in_hand = None
             self._relax()
 
-    async def cancel(self) -> None:
-        """Ask the page to stop the job in hand: `make` then raises PageError "cancelled", or was faster."""
-        if self._in_hand is None or self._socket is None or self._stopping:
-            return
+    async def _cancel(self, socket: web.WebSocketResponse, number: int, stop: asyncio.Event) -> None:
+        """Once `stop` is set, ask the page to stop job `number`, and give it CANCEL_SECONDS."""
+        await stop.wait()
         self._stopping = True
         self._relax()
         reason = KleinbildError(f"the page did not stop a picture within {CANCEL_SECONDS:.0f} seconds")
         self._alarm = asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._fail, reason)
-        await self._socket.send_json({"type": "cancel", "job": self._in_hand.number})
+        with contextlib.suppress(ConnectionError):  # lost: `outcome` tells it
+            await socket.send_json({"type": "cancel", "job": number})
 
     async def _converse(self, socket: web.WebSocketResponse) -> NoReturn:
         self._socket = socket

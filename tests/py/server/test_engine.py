@@ -47,11 +47,11 @@ def with_engine(site: Path, use: Callable[[Engine], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-async def hanging(engine: Engine, prompt: str) -> asyncio.Task[object]:
+async def hanging(engine: Engine, prompt: str, stop: asyncio.Event) -> asyncio.Task[object]:
     """A job that the page has begun and will not end by itself."""
     begun = asyncio.Event()
     making: asyncio.Task[object] = asyncio.create_task(
-        engine.make(replace(JOB, prompt=prompt), lambda _: begun.set())
+        engine.make(replace(JOB, prompt=prompt), lambda _: begun.set(), stop=stop)
     )
     await begun.wait()
     return making
@@ -69,12 +69,14 @@ def test_one_page_serves_many_jobs(fake_site: Path) -> None:
         assert caught.value.code == "internal"
         assert (await engine.make(JOB, ignore)).png == first.png
 
-        making = await hanging(engine, "hang")
-        await engine.cancel()
+        stop = asyncio.Event()
+        making = await hanging(engine, "hang", stop)
+        stop.set()
         with pytest.raises(PageError) as cancelled:
             await making
         assert cancelled.value.code == "cancelled"
-        await engine.cancel()  # nothing to cancel
+        with pytest.raises(PageError, match="cancelled"):  # asked before the page has begun
+            await engine.make(replace(JOB, prompt="hang"), ignore, stop=stop)
         assert (await engine.make(JOB, ignore)).png == first.png
         assert not engine.ended.done()
 
@@ -85,8 +87,9 @@ def test_a_page_that_does_not_stop_is_given_up(fake_site: Path, monkeypatch: pyt
     monkeypatch.setattr(session_module, "CANCEL_SECONDS", 0.2)
 
     async def use(engine: Engine) -> None:
-        making = await hanging(engine, "deaf")
-        await engine.cancel()
+        stop = asyncio.Event()
+        making = await hanging(engine, "deaf", stop)
+        stop.set()
         with pytest.raises(EngineLost, match="did not stop"):
             await making
 
@@ -95,7 +98,7 @@ def test_a_page_that_does_not_stop_is_given_up(fake_site: Path, monkeypatch: pyt
 
 def test_a_killed_browser_is_a_lost_engine(fake_site: Path) -> None:
     async def use(engine: Engine) -> None:
-        making = await hanging(engine, "hang")
+        making = await hanging(engine, "hang", asyncio.Event())
         os.kill(engine.process, signal.SIGKILL)
         with pytest.raises(EngineLost):
             await making
