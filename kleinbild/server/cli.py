@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.bench import options as bench_options
@@ -17,9 +17,28 @@ from kleinbild.server.generate.options import DEFAULT_SEED, GenerateOptions
 from kleinbild.server.listen import serve
 from kleinbild.server.site import open_site
 
+if TYPE_CHECKING:
+    from kleinbild.server.api.options import ApiArguments
+
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 EXIT_SIGNALLED = 130
+PRECISIONS = ("auto", "f16", "f32")
+ADAPTERS = ("auto", "hardware", "software")
+API_OPTIONS: dict[str, Any] = {  # option's dest -> default
+    "public_name": None,
+    "key_file": None,
+    "tls_cert": None,
+    "tls_key": None,
+    "cors": (),
+    "max_waiting": 32,
+    "keep_seconds": 600,
+    "keep_mb": 256,
+    "grace": 20,
+    "api_precision": "auto",
+    "api_adapter": "auto",
+    "api_budget": None,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,10 +51,41 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on, 0 for any free one (default: 8080)")
     parser.add_argument("--verbose", action="store_true", help="one line a request on stderr")
+    _add_api(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_generate(commands.add_parser("generate", help="make one picture and write it as PNG"))
     _add_bench(commands.add_parser("bench", help="measure this GPU; needs no model"))
     return parser
+
+
+def _add_api(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "picture server",
+        "with --api: OpenAI's, A1111's and a native API on one queue before one headless Chromium",
+    )
+    group.add_argument("--api", action="store_true", help="offer the API beside the site")
+    group.add_argument("--public-name", metavar="HOST", help="the host that clients know (default: --host)")
+    group.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="the key that all must bring (default: $KLEINBILD_API_KEY)",
+    )
+    group.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
+    group.add_argument("--tls-key", type=Path, metavar="PEM", help="key of the certificate")
+    group.add_argument(
+        "--cors", action="append", metavar="ORIGIN", help="a site whose pages may ask, too; may be repeated"
+    )
+    group.add_argument("--max-waiting", type=int, metavar="N", help="pictures that may wait (default: 32)")
+    group.add_argument("--keep-seconds", type=int, metavar="N", help="results are kept (default: 600)")
+    group.add_argument("--keep-mb", type=int, metavar="N", help="room for results kept (default: 256)")
+    group.add_argument(
+        "--grace", type=int, metavar="SECONDS", help="for the picture in hand at the end (default: 20)"
+    )
+    # Not --precision's and its like's own names: those belong to the commands, and their defaults.
+    group.add_argument("--precision", dest="api_precision", choices=PRECISIONS, help="arithmetic on the GPU")
+    group.add_argument("--adapter", dest="api_adapter", choices=ADAPTERS, help="as of generate")
+    group.add_argument("--memory-budget", dest="api_budget", type=float, metavar="GB", help="as of generate")
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
@@ -101,12 +151,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site", type=Path, default=argparse.SUPPRESS, help="the packaged site (default: dist)"
     )
-    parser.add_argument(
-        "--precision", choices=("auto", "f16", "f32"), default="auto", help="arithmetic on the GPU"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="arithmetic on the GPU")
     parser.add_argument(
         "--adapter",
-        choices=("auto", "hardware", "software"),
+        choices=ADAPTERS,
         default="auto",
         help="the GPU, or SwiftShader on the CPU; auto takes the GPU when the machine has one",
     )
@@ -132,6 +180,10 @@ def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
     args = parser.parse_args(argv)
     if args.command and (args.host is not None or args.port is not None):
         parser.error(f"--host and --port belong to the server, not to {args.command}")
+    if args.command and args.api:
+        parser.error(f"--api belongs to the server, not to {args.command}")
+    if not args.api and (given := [dest for dest in API_OPTIONS if getattr(args, dest) is not None]):
+        parser.error(f"--{given[0].removeprefix('api_').replace('_', '-')} goes with --api only")
     try:
         asyncio.run(_work(args, write_page))
     except KleinbildError as error:
@@ -154,7 +206,37 @@ def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any
         from kleinbild.server.generate.command import generate  # noqa: PLC0415
 
         return generate(site, _generate_options(args))
+    if args.api:
+        from kleinbild.server.api.command import serve_api  # noqa: PLC0415
+
+        return serve_api(site, _api_arguments(args, port))
     return serve(site, args.host or DEFAULT_HOST, port, args.verbose)
+
+
+def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
+    from kleinbild.server.api.options import ApiArguments  # noqa: PLC0415
+
+    def given(dest: str) -> Any:
+        value = getattr(args, dest)
+        return API_OPTIONS[dest] if value is None else value
+
+    return ApiArguments(
+        host=args.host or DEFAULT_HOST,
+        port=port,
+        public_name=given("public_name"),
+        key_file=given("key_file"),
+        tls_cert=given("tls_cert"),
+        tls_key=given("tls_key"),
+        cors=tuple(given("cors")),
+        max_waiting=given("max_waiting"),
+        keep_seconds=given("keep_seconds"),
+        keep_mb=given("keep_mb"),
+        grace=given("grace"),
+        precision=given("api_precision"),
+        adapter=given("api_adapter"),
+        memory_budget=given("api_budget"),
+        verbose=args.verbose,
+    )
 
 
 def _generate_options(args: argparse.Namespace) -> GenerateOptions:

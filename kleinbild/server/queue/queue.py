@@ -71,7 +71,7 @@ class Refused(Exception):
 
 
 class Queue:
-    """Start it, submit, close it. `task` is done when it ended, with the error of a first start that failed."""
+    """Start it, submit, close it. `task` ends with the error of a first start that failed."""
 
     def __init__(
         self,
@@ -113,6 +113,13 @@ class Queue:
         """Open the engine and serve, in the background."""
         self.task = asyncio.create_task(self._run())
 
+    async def ended(self) -> None:
+        """Return when the queue has ended. Raises KleinbildError when it never had an engine."""
+        if self.task is not None:
+            await asyncio.wait({self.task})
+            if not self.task.cancelled():
+                self.task.result()
+
     def submit(self, jobs: Sequence[Job], *, keep: bool) -> list[Ticket]:
         """Tickets for `jobs`, all or none; `keep`: to be found in `store`. Raises Refused."""
         if self._closing:
@@ -144,7 +151,7 @@ class Queue:
         await ticket.over()
 
     async def close(self, grace_seconds: float) -> None:
-        """Give back what waits, let the picture in hand end within `grace_seconds`, then end engine and queue."""
+        """Give back what waits, let the picture in hand end within `grace_seconds`, then end the engine."""
         self._closing = True
         self._give_back(STOPPING)
         in_hand = self.in_hand

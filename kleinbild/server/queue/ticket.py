@@ -27,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no picture: a code (of src_js/errors.js, or of queue.py) and a sentence fit for strangers."""
+    """Why there is no picture: a code (of src_js/errors.js or queue.py) and a sentence fit for strangers."""
 
     code: str
     message: str

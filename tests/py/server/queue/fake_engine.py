@@ -1,7 +1,7 @@
 """An engine without a browser, for tests of what stands before it: the prompt says how a picture goes.
 
-"hold" waits until `release` is set or it is stopped; "lose" loses the engine; any other word that is a code of
-src_js/errors.js is that error; the rest is a picture.
+"hold" waits until `release` is set or it is stopped; "lose" loses the engine; any other word that is a code
+of src_js/errors.js is that error; the rest is a picture.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The queue on a fake engine: order, bound, cancel, loss and retry, closing; every ticket ends exactly once."""
+"""The queue on a fake engine: order, bound, cancel, loss, retry, closing; each ticket ends exactly once."""
 
 from __future__ import annotations
 
