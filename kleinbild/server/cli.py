@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from kleinbild.server.bench import options as bench_options
 from kleinbild.server.bench.command import WritePage, bench
 from kleinbild.server.bench.options import BenchOptions
 from kleinbild.server.generate.options import DEFAULT_SEED, GenerateOptions
+from kleinbild.server.generate.profile import cache_folder
 from kleinbild.server.listen import serve
+from kleinbild.server.make.model_dir import Packager, site_of
 from kleinbild.server.site import open_site
 
 if TYPE_CHECKING:
@@ -90,8 +93,30 @@ def _add_api(parser: argparse.ArgumentParser) -> None:
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("--prompt", required=True, help="what the picture shows")
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="the picture to write")
+    parser.add_argument(
+        "--model-dir",
+        type=Path,
+        metavar="DIR",
+        help="a checkpoint, bundle or site folder in place of --site; packaged once, into the cache folder",
+    )
+    parser.add_argument("--prompt", help="what the picture shows")
+    parser.add_argument("--output", type=Path, metavar="PNG", help="the picture to write")
+    parser.add_argument(
+        "--batch",
+        type=Path,
+        metavar="JSONL",
+        help='many pictures: a line each, {"prompt": ..., "width", "height", "seed", "steps"}',
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="the batch's pictures; those that are there are not made again",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON line on stdout for every picture")
+    parser.add_argument(
+        "--no-server", action="store_true", help="an own browser, even when an API server runs"
+    )
     parser.add_argument(
         "--width", type=int, help="pixels, floored to a multiple of 16 (default: the model's)"
     )
@@ -171,10 +196,17 @@ def _port(text: str | None) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    write_page: WritePage,
+    build_site: Callable[[Path, Path, Callable[[str], None]], object],
+    page_folders: tuple[Path, ...] = (),
+) -> int:
     """Run serve.py with `argv`; returns the exit status.
 
-    `write_page` writes the benchmark's page into a folder.
+    `write_page` writes the benchmark's page into a folder; `build_site` packages a model's folder, with the
+    page that is in `page_folders`.
     """
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -184,7 +216,11 @@ def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
         parser.error(f"--api belongs to the server, not to {args.command}")
     if not args.api and (given := [dest for dest in API_OPTIONS if getattr(args, dest) is not None]):
         parser.error(f"--{given[0].removeprefix('api_').replace('_', '-')} goes with --api only")
+    if args.command == "generate":
+        _check_generate(parser, args)
     try:
+        if getattr(args, "model_dir", None) is not None:
+            args.site = _packaged(args.model_dir, Packager(build_site, page_folders))
         asyncio.run(_work(args, write_page))
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -195,6 +231,22 @@ def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
     return 0
 
 
+def _packaged(model_dir: Path, packager: Packager) -> Path:
+    """The site of the model in `model_dir`. Raises KleinbildError."""
+    return site_of(
+        model_dir, cache_folder(os.environ), packager, lambda line: print(line, file=sys.stderr, flush=True)
+    )
+
+
+def _check_generate(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with 2 unless one picture or a batch is asked for."""
+    one, many = (args.prompt is not None, args.output), (args.batch, args.output_dir)
+    if not (all(one) and not any(many)) and not (all(many) and not any(one)):
+        parser.error("generate takes --prompt and --output, or --batch and --output-dir")
+    if args.batch and (args.dump or args.latents):
+        parser.error("--dump and --latents are of one picture, not of a batch")
+
+
 def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any, None]:
     """What the command line asks for. Raises KleinbildError."""
     port = _port(args.port)
@@ -203,7 +255,7 @@ def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any
     site = open_site(args.site)
     if args.command == "generate":
         # Its numpy is heavy, and a machine that only serves or measures may lack it.
-        from kleinbild.server.generate.command import generate  # noqa: PLC0415
+        from kleinbild.server.make.command import generate  # noqa: PLC0415
 
         return generate(site, _generate_options(args))
     if args.api:
@@ -241,8 +293,10 @@ def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
 
 def _generate_options(args: argparse.Namespace) -> GenerateOptions:
     return GenerateOptions(
-        prompt=args.prompt,
+        prompt=args.prompt or "",
         output=args.output,
+        batch=args.batch,
+        output_dir=args.output_dir,
         width=args.width,
         height=args.height,
         seed=args.seed,
@@ -252,6 +306,8 @@ def _generate_options(args: argparse.Namespace) -> GenerateOptions:
         adapter=args.adapter,
         dump=args.dump,
         memory_budget=args.memory_budget,
+        server=not args.no_server,
+        json=args.json,
         verbose=args.verbose,
     )
 
