@@ -52,6 +52,8 @@ export async function serveJobs(channel, client, manifestUrl) {
   channel.send({ type: "info", text: describe(info) });
   /** @type {number | null} */
   let running = null;
+  /** @type {Set<string>} */
+  const told = new Set();
   for (;;) {
     const message = /** @type {Job | Cancel} */ (await channel.receiveMessage());
     if (message.type === "cancel") {
@@ -61,7 +63,14 @@ export async function serveJobs(channel, client, manifestUrl) {
     if (running !== null) throw new KleinbildError("internal", "The server sent a job before the last one was answered.");
     const latents = message.latents ? new Float32Array(await channel.receiveBytes()) : null;
     running = message.job;
-    void serveJob(channel, client, message, latents).then(() => (running = null));
+    void serveJob(channel, client, message, latents).then(() => {
+      running = null;
+      const { width, height, steps, memoryBudget } = message;
+      const asked = { manifestUrl, precision, picture: { width, height, steps }, memoryBudget };
+      const key = JSON.stringify(asked);
+      if (!told.has(key)) void tellMemory(channel, client, asked);
+      told.add(key);
+    });
   }
 }
 
@@ -84,6 +93,21 @@ async function serveJob(channel, client, asked, latents) {
   } catch (error) {
     const { code, message } = asKleinbildError(error);
     channel.send({ type: "error", job, code, message });
+  }
+}
+
+/**
+ * After the first picture of a kind, what its kind needs of the GPU's memory: nobody waits for that, and without it nothing is wrong.
+ * @param {Channel} channel
+ * @param {WorkerClient} client
+ * @param {Parameters<WorkerClient["plan"]>[0]} asked
+ */
+async function tellMemory(channel, client, asked) {
+  try {
+    const { least, whole, budget } = await client.plan(asked);
+    channel.send({ type: "memory", least, whole, budget });
+  } catch {
+    // The picture itself tells what is wrong, if something is.
   }
 }
 

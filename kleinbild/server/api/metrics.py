@@ -80,6 +80,15 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily(
             "kleinbild_engine_up", "Whether the model is on the GPU", int(queue.engine is not None)
         )
+        memory = queue.engine.memory if queue.engine is not None else None
+        if memory is not None:
+            yield GaugeMetricFamily(
+                "kleinbild_gpu_memory_needed_bytes", "For pictures of the last new kind", memory.whole
+            )
+            yield GaugeMetricFamily(
+                "kleinbild_gpu_memory_least_bytes", "The same, with the model's parts in turn", memory.least
+            )
+            yield GaugeMetricFamily("kleinbild_gpu_memory_budget_bytes", "What it may use", memory.budget)
         yield GaugeMetricFamily("kleinbild_results_bytes", "Bytes of results kept", queue.store.bytes)
         yield CounterMetricFamily(
             "kleinbild_engine_restarts", "Engines opened after the first", queue.restarts

@@ -19,6 +19,7 @@ from kleinbild.errors import KleinbildError
 from kleinbild.server.app import create_app, nothing_here
 from kleinbild.server.generate.browser import running_browser
 from kleinbild.server.generate.chromium import ORIGIN, browser_arguments, find_chromium, has_gpu
+from kleinbild.server.generate.messages import MemoryMessage
 from kleinbild.server.generate.profile import cache_folder, locked_profile
 from kleinbild.server.generate.request import Job
 from kleinbild.server.generate.session import OnProgress, Picture, Session, WriteTensor
@@ -51,6 +52,11 @@ class Engine:
         self.ended = ended
         self.process = process
         self._session = session
+
+    @property
+    def memory(self) -> MemoryMessage | None:
+        """What pictures need of the GPU's memory, once the page has told it."""
+        return self._session.memory
 
     async def make(
         self,

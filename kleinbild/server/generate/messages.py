@@ -17,6 +17,7 @@ from typing import Any
 MAX_JSON_CHARS = 1 << 20
 MAX_MESSAGE_CHARS = 2000
 MAX_STAGES = 20
+MAX_GPU_BYTES = 1 << 48
 MAX_BINARY_BYTES = 64 << 20  # decoded f32 [3, 2048, 2048] is 48 MiB
 _STAGE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CODE = re.compile(r"[a-z][a-z-]{0,39}")
@@ -73,7 +74,16 @@ class ErrorMessage:
     job: int | None = None
 
 
-Message = ProgressMessage | InfoMessage | TraceMessage | ResultMessage | ErrorMessage
+@dataclass(frozen=True)
+class MemoryMessage:
+    """GPU memory in bytes for the last new kind of picture: at least, with all parts kept, and the budget."""
+
+    least: int
+    whole: int
+    budget: int
+
+
+Message = MemoryMessage | ProgressMessage | InfoMessage | TraceMessage | ResultMessage | ErrorMessage
 
 
 def parse_message(text: str) -> Message:
@@ -108,6 +118,8 @@ def parse_message(text: str) -> Message:
                 _integer(record, "height"),
                 _seconds(record),
             )
+        case "memory":
+            return MemoryMessage(_bytes(record, "least"), _bytes(record, "whole"), _bytes(record, "budget"))
         case "error":
             job = _integer(record, "job") if record.get("job") is not None else None
             return ErrorMessage(_word(record, "code", _CODE), _line(record, "message"), job)
@@ -149,9 +161,13 @@ def _word(record: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
     return value
 
 
-def _integer(record: dict[str, Any], key: str) -> int:
+def _bytes(record: dict[str, Any], key: str) -> int:
+    return _integer(record, key, MAX_GPU_BYTES)
+
+
+def _integer(record: dict[str, Any], key: str, most: int = 1 << 20) -> int:
     value = record.get(key)
-    if type(value) is not int or not 0 <= value <= 1 << 20:
+    if type(value) is not int or not 0 <= value <= most:
         raise ProtocolError(f"{key} is {str(value)[:40]!r}")
     return value
 

@@ -57,6 +57,7 @@ class Session(PageSession[NoReturn]):
         """`on_start` is told how far the start of the model is."""
         super().__init__(origin, "the picture", messages.MAX_BINARY_BYTES)
         self.ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.memory: messages.MemoryMessage | None = None  # of the last new kind of picture
         self._precision = precision
         self._on_start = on_start
         self._socket: web.WebSocketResponse | None = None
@@ -146,6 +147,8 @@ class Session(PageSession[NoReturn]):
                 self.ready.set_result(message.text)
             case messages.ProgressMessage() if not self.ready.done():
                 self._on_start(message)
+            case messages.MemoryMessage():
+                self.memory = message
             case messages.ErrorMessage(job=None):
                 raise PageError(message.code, message.message)
             case _ if hand is None:

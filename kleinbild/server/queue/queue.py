@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.generate.engine import EngineLost
-from kleinbild.server.generate.messages import ProgressMessage
+from kleinbild.server.generate.messages import MemoryMessage, ProgressMessage
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
 from kleinbild.server.generate.session import OnProgress, Picture
@@ -43,6 +43,11 @@ class AnyEngine(Protocol):
 
     device: str
     ended: asyncio.Task[Any]
+
+    @property
+    def memory(self) -> MemoryMessage | None:
+        """As Engine.memory."""
+        ...
 
     async def make(self, job: Job, on_progress: OnProgress, *, stop: asyncio.Event | None = None) -> Picture:
         """As Engine.make."""

@@ -15,7 +15,7 @@ from server.fake_site import png
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.generate.engine import EngineLost
-from kleinbild.server.generate.messages import ProgressMessage
+from kleinbild.server.generate.messages import MemoryMessage, ProgressMessage
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
 from kleinbild.server.generate.session import OnProgress, Picture
@@ -72,6 +72,7 @@ class FakeEngine:
 
     def __init__(self, engines: FakeEngines) -> None:
         self.device = "paper"
+        self.memory = MemoryMessage(10, 30, 40)
         self.lost = asyncio.Event()
         self.ended: asyncio.Task[Any] = asyncio.create_task(self._end())
         self._engines = engines
