@@ -1,9 +1,10 @@
 """The picture server under a crowd: is every request answered, how fast, at what overhead and memory?
 
-Run by hand on a packaged site: `python tests/bench/api_stress.py --site dist`. It makes pictures back to back in
-one engine without the API, then through a server: one after another (overhead), by many clients at once
+Run by hand on a packaged site: `python tests/bench/api_stress.py --site dist`. It makes pictures back to back
+in one engine without the API, then through a server: one after another (overhead), by many clients at once
 (throughput), and by many clients of mixed faces of which some cancel and some go away, while the browser is
-killed twice (nothing lost, memory level). Small pictures show the server, not the GPU: that is what is measured.
+killed twice (nothing lost, memory level). Small pictures show the server, not the GPU: that is what is
+measured.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ PROMPTS = [f"picture number {i}" for i in range(8)]
 
 @dataclass
 class Crowd:
-    """What became of the requests."""
+    """Who asks the server at `url` for pictures of `side` pixels, and what became of the requests."""
 
+    url: str
+    side: int
     outcomes: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     queue_full: int = 0
@@ -90,9 +93,9 @@ async def server(site: Path, adapter: str) -> AsyncIterator[tuple[str, int]]:
         await process.wait()
 
 
-async def ask(session: aiohttp.ClientSession, url: str, number: int, side: int, crowd: Crowd) -> str:
+async def ask(session: aiohttp.ClientSession, crowd: Crowd, number: int) -> str:
     """One picture over the face that `number` picks, refused requests asked again; "answered" or a code."""
-    face = number % 3
+    face, url, side = number % 3, crowd.url, crowd.side
     asked = body(number, side)
     if face == 0:
         path, payload = "/jobs", asked
@@ -123,38 +126,37 @@ async def ask(session: aiohttp.ClientSession, url: str, number: int, side: int, 
             return "answered" if (await picture.read()).startswith(b"\x89PNG") else "no picture"
 
 
-async def one(
-    session: aiohttp.ClientSession, url: str, number: int, side: int, crowd: Crowd, wild: bool
-) -> None:
+async def one(session: aiohttp.ClientSession, crowd: Crowd, number: int, wild: bool) -> None:
     """One request; of the `wild` ones a tenth is cancelled and a tenth is dropped."""
     fate = random.random() if wild else 1.0
     if fate < 0.1:
-        async with session.post(f"{url}/jobs", json=body(number, side) | {"steps": 100}) as answer:
+        asked = body(number, crowd.side) | {"steps": 100}
+        async with session.post(f"{crowd.url}/jobs", json=asked) as answer:
             record = await answer.json()
         if answer.status == 202:
             crowd.accepted += 1
             await asyncio.sleep(random.random() * 0.3)
-            async with session.delete(f"{url}/jobs/{record['id']}") as answer:
+            async with session.delete(f"{crowd.url}/jobs/{record['id']}") as answer:
                 crowd.outcomes["cancelled" if answer.status == 200 else "?"] += 1
         else:
             crowd.outcomes["refused"] += 1
     elif fate < 0.2:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ask(session, url, 3 * number + 1, side, crowd), random.random() * 0.3)
+            await asyncio.wait_for(ask(session, crowd, 3 * number + 1), random.random() * 0.3)
         crowd.outcomes["dropped"] += 1
     else:
-        crowd.outcomes[await ask(session, url, number, side, crowd)] += 1
+        crowd.outcomes[await ask(session, crowd, number)] += 1
     crowd.done += 1
 
 
-async def many(url: str, clients: int, total: int, side: int, crowd: Crowd, wild: bool) -> float:
+async def many(crowd: Crowd, clients: int, total: int, wild: bool) -> float:
     """Seconds that `clients` take for `total` requests."""
     numbers = iter(range(total))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def client() -> None:
             for number in numbers:
-                await one(session, url, number, side, crowd, wild)
+                await one(session, crowd, number, wild)
 
         began = time.monotonic()
         await asyncio.gather(*(client() for _ in range(clients)))
@@ -235,27 +237,27 @@ async def run(options: argparse.Namespace) -> int:
         f"back to back without the API: {bare * 1000:.1f} ms a picture, {stages * 1000:.1f} ms of it stages"
     )
     async with server(options.site, adapter) as (url, process):
-        quiet = Crowd()
-        await many(url, 1, 3 * len(PROMPTS), side, quiet, False)
-        alone = await many(url, 1, options.sequence, side, quiet, False) / options.sequence
+        quiet = Crowd(url, side)
+        await many(quiet, 1, 3 * len(PROMPTS), False)
+        alone = await many(quiet, 1, options.sequence, False) / options.sequence
         print(f"one client: {alone * 1000:.1f} ms a picture, {(alone - bare) * 1000:+.1f} ms over none")
-        crowded = await many(url, options.clients, options.sequence, side, quiet, False) / options.sequence
+        crowded = await many(quiet, options.clients, options.sequence, False) / options.sequence
         print(
-            f"{options.clients} clients: {crowded * 1000:.1f} ms a picture, throughput {bare / crowded:.0%} of none"
+            f"{options.clients} clients: {crowded * 1000:.1f} ms a picture, {bare / crowded:.0%} of its speed"
         )
         delays = await cancel_latency(url, 10, side)
         if delays:
             middle = statistics.median(delays)
             print(f"cancel: median {middle * 1000:.0f} ms, worst {max(delays) * 1000:.0f} ms")
-        crowd = Crowd()
+        crowd = Crowd(url, side)
         before = await pictures_ended(url)
         memory = [(megabytes([process]), megabytes(processes(process)[1]))]
         killing = asyncio.create_task(killer(process, crowd, options.requests, options.kills))
-        seconds = await many(url, options.clients, options.requests, side, crowd, True)
+        seconds = await many(crowd, options.clients, options.requests, True)
         await killing
         memory.append((megabytes([process]), megabytes(processes(process)[1])))
-        settled = Crowd()
-        await many(url, options.clients, options.requests, side, settled, True)
+        settled = Crowd(url, side)
+        await many(settled, options.clients, options.requests, True)
         memory.append((megabytes([process]), megabytes(processes(process)[1])))
         print(f"wild crowd: {options.requests} requests in {seconds:.1f} s: {dict(crowd.outcomes)}")
         print(f"  refused with 429 and asked again: {crowd.queue_full}")
