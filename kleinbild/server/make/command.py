@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from kleinbild.errors import KleinbildError
 from kleinbild.server.announce import find_announced
 from kleinbild.server.generate.chromium import find_chromium
-from kleinbild.server.generate.engine import EngineOptions
+from kleinbild.server.generate.engine import EngineLost, EngineOptions
 from kleinbild.server.generate.files import check_writable, write_whole
 from kleinbild.server.generate.options import GenerateOptions
 from kleinbild.server.generate.page_session import PageError
@@ -66,7 +66,7 @@ async def _make_all(maker: Maker, tasks: list[Task], options: GenerateOptions, r
                 picture = await maker.make(task.job, report.making, _tensor_writer(options))
             else:
                 picture = await maker.make(task.job, report.making)
-        except PageError as error:
+        except (PageError, EngineLost) as error:
             if task.line is None:
                 raise
             report.refused(task, str(error))

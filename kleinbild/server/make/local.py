@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from kleinbild.server.generate.engine import Engine, EngineLost, EngineOptions, open_engine
+from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
 from kleinbild.server.generate.session import OnProgress, Picture, WriteTensor
 from kleinbild.server.generate.trace import expected_tensors
@@ -34,13 +35,15 @@ class Local:
         self._engine: Engine | None = None
 
     async def make(self, job: Job, on_progress: OnProgress, write: WriteTensor | None = None) -> Picture:
-        """The picture; `write` gets the tensors of a traced job. Raises PageError, KleinbildError."""
+        """The picture; `write` gets the tensors of a traced job. Raises as Engine.make and open_engine."""
         tensors = expected_tensors(job, self._site.model)
         for left in reversed(range(self._tries)):
             engine = self._engine or await self._open()
             try:
                 return await engine.make(job, on_progress, tensors=tensors, write=write)
-            except EngineLost as error:
+            except (EngineLost, PageError) as error:
+                if isinstance(error, PageError) and error.code != "device-lost":
+                    raise
                 await self.close()
                 if left == 0:
                     raise

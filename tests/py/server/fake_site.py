@@ -45,6 +45,7 @@ class StandIn {
       queueMicrotask(() => { throw new Error("stray"); });
       await new Promise(() => {});
     }
+    if (s.prompt === "lost") throw new KleinbildError("device-lost", "The GPU was lost.");
     if (s.prompt === "slow") await new Promise((resolve) => setTimeout(resolve, 300));
     if (s.prompt === "hang" || s.prompt === "deaf") {
       onProgress({ stage: "transformer", step: 0, steps: s.steps, fraction: 0.1 });

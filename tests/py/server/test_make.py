@@ -36,11 +36,12 @@ def write_batch(path: Path, *prompts: str) -> Path:
 
 def test_a_batch_goes_on_where_it_stopped(fake_site: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
-    batch = write_batch(tmp_path / "prompts.jsonl", "a", "bad type", "budget", "c")
+    batch = write_batch(tmp_path / "prompts.jsonl", "a", "lost", "budget", "c")
     arguments = ("--batch", batch, "--output-dir", out, "--json", "--adapter", "software")
     first = generate(fake_site, tmp_path, *arguments)
     assert first.returncode == 1
     assert "2 made, 2 failed" in first.stderr
+    assert first.stderr.count("starting another one") == 1  # for the picture that loses it, once
     assert first.stderr.splitlines()[-1] == "error: 2 of 4 pictures failed"
     assert [record["state"] for record in records(first)] == ["done", "failed", "failed", "done"]
     assert records(first)[0]["stages"] == {"transformer": 0.25}
