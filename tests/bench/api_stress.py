@@ -238,7 +238,7 @@ async def run(options: argparse.Namespace) -> int:
     )
     async with server(options.site, adapter) as (url, process):
         quiet = Crowd(url, side)
-        await many(quiet, 1, 3 * len(PROMPTS), False)
+        await many(quiet, 1, len(PROMPTS), False)
         alone = await many(quiet, 1, options.sequence, False) / options.sequence
         print(f"one client: {alone * 1000:.1f} ms a picture, {(alone - bare) * 1000:+.1f} ms over none")
         crowded = await many(quiet, options.clients, options.sequence, False) / options.sequence
