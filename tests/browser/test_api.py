@@ -76,7 +76,7 @@ def test_a_size_that_does_not_fit_is_the_clients_error(api: Api) -> None:
 
 def test_a_killed_browser_is_replaced_and_no_request_lost(api: Api) -> None:
     before = native_picture(api)
-    job = api.json("POST", "/jobs", SMALL | SIDE | {"steps": 100})["id"]
+    job = api.json("POST", "/jobs", SMALL | SIDE | {"steps": 8})["id"]
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(api.json, "POST", "/sdapi/v1/txt2img", SMALL | SIDE)
         api.wait(f"/jobs/{job}", '"transformer"')
