@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.bench import options as bench_options
 from kleinbild.server.bench.command import WritePage, bench
 from kleinbild.server.bench.options import BenchOptions
 from kleinbild.server.generate.options import DEFAULT_SEED, GenerateOptions
+from kleinbild.server.generate.profile import cache_folder
 from kleinbild.server.listen import serve
+from kleinbild.server.make.model_dir import Packager, site_of
 from kleinbild.server.site import open_site
+
+if TYPE_CHECKING:
+    from kleinbild.server.api.options import ApiArguments
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 EXIT_SIGNALLED = 130
+PRECISIONS = ("auto", "f16", "f32")
+ADAPTERS = ("auto", "hardware", "software")
+API_OPTIONS: dict[str, Any] = {  # option's dest -> default
+    "public_name": None,
+    "key_file": None,
+    "tls_cert": None,
+    "tls_key": None,
+    "cors": (),
+    "max_waiting": 32,
+    "keep_seconds": 600,
+    "keep_mb": 256,
+    "grace": 20,
+    "api_precision": "auto",
+    "api_adapter": "auto",
+    "api_budget": None,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,16 +54,69 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on, 0 for any free one (default: 8080)")
     parser.add_argument("--verbose", action="store_true", help="one line a request on stderr")
+    _add_api(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_generate(commands.add_parser("generate", help="make one picture and write it as PNG"))
     _add_bench(commands.add_parser("bench", help="measure this GPU; needs no model"))
     return parser
 
 
+def _add_api(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "picture server",
+        "with --api: OpenAI's, A1111's and a native API on one queue before one headless Chromium",
+    )
+    group.add_argument("--api", action="store_true", help="offer the API beside the site")
+    group.add_argument("--public-name", metavar="HOST", help="the host that clients know (default: --host)")
+    group.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="the key that all must bring (default: $KLEINBILD_API_KEY)",
+    )
+    group.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
+    group.add_argument("--tls-key", type=Path, metavar="PEM", help="key of the certificate")
+    group.add_argument(
+        "--cors", action="append", metavar="ORIGIN", help="a site whose pages may ask, too; may be repeated"
+    )
+    group.add_argument("--max-waiting", type=int, metavar="N", help="pictures that may wait (default: 32)")
+    group.add_argument("--keep-seconds", type=int, metavar="N", help="results are kept (default: 600)")
+    group.add_argument("--keep-mb", type=int, metavar="N", help="room for results kept (default: 256)")
+    group.add_argument(
+        "--grace", type=int, metavar="SECONDS", help="for the picture in hand at the end (default: 20)"
+    )
+    # Not --precision's and its like's own names: those belong to the commands, and their defaults.
+    group.add_argument("--precision", dest="api_precision", choices=PRECISIONS, help="arithmetic on the GPU")
+    group.add_argument("--adapter", dest="api_adapter", choices=ADAPTERS, help="as of generate")
+    group.add_argument("--memory-budget", dest="api_budget", type=float, metavar="GB", help="as of generate")
+
+
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("--prompt", required=True, help="what the picture shows")
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="the picture to write")
+    parser.add_argument(
+        "--model-dir",
+        type=Path,
+        metavar="DIR",
+        help="a checkpoint, bundle or site folder in place of --site; packaged once, into the cache folder",
+    )
+    parser.add_argument("--prompt", help="what the picture shows")
+    parser.add_argument("--output", type=Path, metavar="PNG", help="the picture to write")
+    parser.add_argument(
+        "--batch",
+        type=Path,
+        metavar="JSONL",
+        help='many pictures: a line each, {"prompt": ..., "width", "height", "seed", "steps"}',
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="the batch's pictures; those that are there are not made again",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON line on stdout for every picture")
+    parser.add_argument(
+        "--no-server", action="store_true", help="an own browser, even when an API server runs"
+    )
     parser.add_argument(
         "--width", type=int, help="pixels, floored to a multiple of 16 (default: the model's)"
     )
@@ -101,12 +176,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site", type=Path, default=argparse.SUPPRESS, help="the packaged site (default: dist)"
     )
-    parser.add_argument(
-        "--precision", choices=("auto", "f16", "f32"), default="auto", help="arithmetic on the GPU"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="arithmetic on the GPU")
     parser.add_argument(
         "--adapter",
-        choices=("auto", "hardware", "software"),
+        choices=ADAPTERS,
         default="auto",
         help="the GPU, or SwiftShader on the CPU; auto takes the GPU when the machine has one",
     )
@@ -123,16 +196,31 @@ def _port(text: str | None) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    write_page: WritePage,
+    build_site: Callable[[Path, Path, Callable[[str], None]], object],
+    page_folders: tuple[Path, ...] = (),
+) -> int:
     """Run serve.py with `argv`; returns the exit status.
 
-    `write_page` writes the benchmark's page into a folder.
+    `write_page` writes the benchmark's page into a folder; `build_site` packages a model's folder, with the
+    page that is in `page_folders`.
     """
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.command and (args.host is not None or args.port is not None):
         parser.error(f"--host and --port belong to the server, not to {args.command}")
+    if args.command and args.api:
+        parser.error(f"--api belongs to the server, not to {args.command}")
+    if not args.api and (given := [dest for dest in API_OPTIONS if getattr(args, dest) is not None]):
+        parser.error(f"--{given[0].removeprefix('api_').replace('_', '-')} goes with --api only")
+    if args.command == "generate":
+        _check_generate(parser, args)
     try:
+        if getattr(args, "model_dir", None) is not None:
+            args.site = _packaged(args.model_dir, Packager(build_site, page_folders))
         asyncio.run(_work(args, write_page))
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -143,6 +231,22 @@ def main(argv: Sequence[str] | None = None, *, write_page: WritePage) -> int:
     return 0
 
 
+def _packaged(model_dir: Path, packager: Packager) -> Path:
+    """The site of the model in `model_dir`. Raises KleinbildError."""
+    return site_of(
+        model_dir, cache_folder(os.environ), packager, lambda line: print(line, file=sys.stderr, flush=True)
+    )
+
+
+def _check_generate(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with 2 unless one picture or a batch is asked for."""
+    one, many = (args.prompt is not None, args.output), (args.batch, args.output_dir)
+    if not (all(one) and not any(many)) and not (all(many) and not any(one)):
+        parser.error("generate takes --prompt and --output, or --batch and --output-dir")
+    if args.batch and (args.dump or args.latents):
+        parser.error("--dump and --latents are of one picture, not of a batch")
+
+
 def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any, None]:
     """What the command line asks for. Raises KleinbildError."""
     port = _port(args.port)
@@ -151,16 +255,48 @@ def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any
     site = open_site(args.site)
     if args.command == "generate":
         # Its numpy is heavy, and a machine that only serves or measures may lack it.
-        from kleinbild.server.generate.command import generate  # noqa: PLC0415
+        from kleinbild.server.make.command import generate  # noqa: PLC0415
 
         return generate(site, _generate_options(args))
+    if args.api:
+        from kleinbild.server.api.command import serve_api  # noqa: PLC0415
+
+        return serve_api(site, _api_arguments(args, port))
     return serve(site, args.host or DEFAULT_HOST, port, args.verbose)
+
+
+def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
+    from kleinbild.server.api.options import ApiArguments  # noqa: PLC0415
+
+    def given(dest: str) -> Any:
+        value = getattr(args, dest)
+        return API_OPTIONS[dest] if value is None else value
+
+    return ApiArguments(
+        host=args.host or DEFAULT_HOST,
+        port=port,
+        public_name=given("public_name"),
+        key_file=given("key_file"),
+        tls_cert=given("tls_cert"),
+        tls_key=given("tls_key"),
+        cors=tuple(given("cors")),
+        max_waiting=given("max_waiting"),
+        keep_seconds=given("keep_seconds"),
+        keep_mb=given("keep_mb"),
+        grace=given("grace"),
+        precision=given("api_precision"),
+        adapter=given("api_adapter"),
+        memory_budget=given("api_budget"),
+        verbose=args.verbose,
+    )
 
 
 def _generate_options(args: argparse.Namespace) -> GenerateOptions:
     return GenerateOptions(
-        prompt=args.prompt,
+        prompt=args.prompt or "",
         output=args.output,
+        batch=args.batch,
+        output_dir=args.output_dir,
         width=args.width,
         height=args.height,
         seed=args.seed,
@@ -170,6 +306,8 @@ def _generate_options(args: argparse.Namespace) -> GenerateOptions:
         adapter=args.adapter,
         dump=args.dump,
         memory_budget=args.memory_budget,
+        server=not args.no_server,
+        json=args.json,
         verbose=args.verbose,
     )
 

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,8 +61,18 @@ def _not_the_clients_fault(record: logging.LogRecord) -> bool:
 
 
 @asynccontextmanager
-async def running(app: web.Application, sockets: list[socket.socket], verbose: bool) -> AsyncIterator[None]:
-    """Serve `app` on `sockets` inside the context; `verbose` writes one line a request on stderr."""
+async def running(
+    app: web.Application,
+    sockets: list[socket.socket],
+    verbose: bool,
+    *,
+    tls: ssl.SSLContext | None = None,
+    cancel_handlers: bool = False,
+) -> AsyncIterator[None]:
+    """Serve `app` on `sockets` inside the context; `verbose` writes one line a request on stderr.
+
+    `cancel_handlers`: a handler whose client has gone is cancelled.
+    """
     logger = logging.getLogger("kleinbild.access")
     if verbose and not logger.handlers:
         logger.addHandler(logging.StreamHandler(sys.stderr))
@@ -75,12 +86,13 @@ async def running(app: web.Application, sockets: list[socket.socket], verbose: b
         access_log=logger if verbose else None,
         access_log_format=ACCESS_LOG_FORMAT,
         shutdown_timeout=SHUTDOWN_SECONDS,
+        handler_cancellation=cancel_handlers,
     )
     await runner.setup()
     make_strict(runner)
     try:
         for sock in sockets:
-            await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            await web.SockSite(runner, sock, backlog=BACKLOG, ssl_context=tls).start()
         yield
     finally:
         await runner.cleanup()

@@ -43,7 +43,8 @@ class Site:
     root: Path
     build: str
     models: tuple[str, ...]
-    model: ModelShape  # of the manifest that the page opens
+    model_id: str  # of the manifest that the page opens
+    model: ModelShape  # of the same
 
 
 class _PageFacts(HTMLParser):
@@ -84,7 +85,7 @@ def open_site(root: Path) -> Site:
     current = manifest_path.removeprefix("/models/").removesuffix(".json")
     if current not in models:
         raise KleinbildError(f"{root}{manifest_path}: the page's model is missing; write the site again")
-    return Site(root, build, tuple(models), models[current])
+    return Site(root, build, tuple(models), current, models[current])
 
 
 def _check_manifest(root: Path, path: Path) -> ModelShape:

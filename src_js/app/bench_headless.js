@@ -17,7 +17,7 @@ export async function runBenchHeadless(token, { client, view, build }) {
   await converse(token, {
     end: () => client.cancel(),
     work: async (channel) => {
-      const { type: _, ...job } = /** @type {{type: "job"}} */ (await channel.receiveJob());
+      const { type: _, ...job } = /** @type {{type: "job"}} */ (await channel.receiveMessage());
       view.begin();
       const result = await client.run(checkOptions({ ...job, build }), {
         onProgress({ done, total, label }) {

@@ -1,11 +1,11 @@
 /**
- * The conversation of a page with the server that started its browser: one WebSocket, one job, frames in order.
+ * The conversation of a page with the server that started its browser: one WebSocket, frames in order.
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
 
 /**
- * Serves one job and returns when the server has all of it, or its error. Never throws.
+ * Works for the server and returns when it has all of it, or the error, and has closed. Never throws.
  * @param {string} token from the page's address: lets us, and nobody else, in
  * @param {object} parts
  * @param {(channel: Channel) => Promise<void>} parts.work
@@ -67,9 +67,9 @@ export class Channel {
   }
 
   /** @returns {Promise<unknown>} what the server, our own, wants */
-  async receiveJob() {
+  async receiveMessage() {
     const frame = await this.#receive();
-    if (typeof frame !== "string") throw new KleinbildError("internal", "The server sent no job.");
+    if (typeof frame !== "string") throw new KleinbildError("internal", "The server sent data in place of a message.");
     return JSON.parse(frame);
   }
 

@@ -1,9 +1,10 @@
 /**
- * The page's part in `serve.py generate`: take one job from the server that started this browser, make the picture,
- * send everything back over one WebSocket. No page is drawn, nobody looks. The server's part, which checks each message,
- * is kleinbild/server/generate/{session,messages}.py.
+ * The page's part in `serve.py generate` and `serve.py --api`: start the model, then make one picture after another for the server that
+ * started this browser, until it closes the WebSocket. No page is drawn, nobody looks. The server's part, which checks each message, is
+ * kleinbild/server/generate/{session,messages}.py.
  */
 
+import { KleinbildError, asKleinbildError } from "../errors.js";
 import { converse } from "./channel.js";
 
 /**
@@ -14,57 +15,105 @@ import { converse } from "./channel.js";
  */
 
 /**
- * The job as the server sends it. seed is decimal: a JSON number holds no 64 bits. When `latents` is true the next
- * frame is binary: f32 [C, height/16, width/16], little endian.
+ * A job as the server sends it, after {"type": "start", precision}. seed is decimal: a JSON number holds no 64 bits. When `latents` is
+ * true the next frame is binary: f32 [C, height/16, width/16], little endian.
  * @typedef {object} Job
  * @property {"job"} type
+ * @property {number} job its number, which its answer carries
  * @property {string} prompt
  * @property {number} width
  * @property {number} height
  * @property {string} seed
  * @property {number} steps
- * @property {import("../protocol.js").Precision} precision
  * @property {number | null} memoryBudget bytes of GPU memory, null for what the GPU's facts suggest
  * @property {boolean} trace
  * @property {boolean} latents
  */
 
+/** @typedef {{ type: "cancel", job: number }} Cancel of the job in hand; one that is answered already is let be */
+
 /**
- * Serves one job and returns when the server has all of it, or its error. Never throws.
+ * Serves jobs until the server closes, or tells why there can be none. Never throws.
  * @param {string} token from the page's address: lets us, and nobody else, in
  * @param {{ client: WorkerClient, manifestUrl: string }} options
  */
 export async function runHeadless(token, { client, manifestUrl }) {
   await converse(token, {
-    work: (channel) => serveJob(channel, client, manifestUrl),
+    work: (channel) => serveJobs(channel, client, manifestUrl),
     end: () => client.terminate(),
     watch: (fail) => (client.onFailure = fail),
   });
 }
 
-/** @param {Channel} channel @param {WorkerClient} client @param {string} manifestUrl */
-async function serveJob(channel, client, manifestUrl) {
-  const job = /** @type {Job} */ (await channel.receiveJob());
-  const latents = job.latents ? new Float32Array(await channel.receiveBytes()) : null;
-  const onProgress = (/** @type {Progress} */ { stage, step, steps, fraction }) => {
-    channel.send({ type: "progress", stage, step, steps, fraction });
-  };
-  const info = await client.start({ manifestUrl, precision: job.precision }, onProgress);
+/** @param {Channel} channel @param {WorkerClient} client @param {string} manifestUrl @returns {Promise<never>} */
+export async function serveJobs(channel, client, manifestUrl) {
+  const { precision } = /** @type {{ precision: import("../protocol.js").Precision }} */ (await channel.receiveMessage());
+  const info = await client.start({ manifestUrl, precision }, progressTo(channel));
   channel.send({ type: "info", text: describe(info) });
-
-  const { prompt, width, height, steps } = job;
-  const settings = { prompt, width, height, seed: BigInt(job.seed), steps, latents };
-  /** @type {Parameters<WorkerClient["generate"]>[1]} */
-  const options = { onProgress, memoryBudget: job.memoryBudget };
-  if (job.trace) {
-    options.onTrace = (name, { dtype, shape, data }) => {
-      channel.send({ type: "trace", name, dtype, shape });
-      channel.sendBytes(data);
-    };
+  /** @type {number | null} */
+  let running = null;
+  /** @type {Set<string>} */
+  const told = new Set();
+  for (;;) {
+    const message = /** @type {Job | Cancel} */ (await channel.receiveMessage());
+    if (message.type === "cancel") {
+      if (message.job === running) client.cancel();
+      continue;
+    }
+    if (running !== null) throw new KleinbildError("internal", "The server sent a job before the last one was answered.");
+    const latents = message.latents ? new Float32Array(await channel.receiveBytes()) : null;
+    running = message.job;
+    void serveJob(channel, client, message, latents).then(() => {
+      running = null;
+      const { width, height, steps, memoryBudget } = message;
+      const asked = { manifestUrl, precision, picture: { width, height, steps }, memoryBudget };
+      const key = JSON.stringify(asked);
+      if (!told.has(key)) void tellMemory(channel, client, asked);
+      told.add(key);
+    });
   }
-  const result = await client.generate(settings, options);
-  channel.send({ type: "result", width: result.width, height: result.height });
-  channel.sendBytes(result.png);
+}
+
+/** Never throws. @param {Channel} channel @param {WorkerClient} client @param {Job} asked @param {Float32Array | null} latents */
+async function serveJob(channel, client, asked, latents) {
+  const { job, prompt, width, height, steps } = asked;
+  try {
+    const settings = { prompt, width, height, seed: BigInt(asked.seed), steps, latents };
+    /** @type {Parameters<WorkerClient["generate"]>[1]} */
+    const options = { onProgress: progressTo(channel), memoryBudget: asked.memoryBudget };
+    if (asked.trace) {
+      options.onTrace = (name, { dtype, shape, data }) => {
+        channel.send({ type: "trace", name, dtype, shape });
+        channel.sendBytes(data);
+      };
+    }
+    const result = await client.generate(settings, options);
+    channel.send({ type: "result", job, width: result.width, height: result.height, seconds: result.seconds });
+    channel.sendBytes(result.png);
+  } catch (error) {
+    const { code, message } = asKleinbildError(error);
+    channel.send({ type: "error", job, code, message });
+  }
+}
+
+/**
+ * After the first picture of a kind, what its kind needs of the GPU's memory: nobody waits for that, and without it nothing is wrong.
+ * @param {Channel} channel
+ * @param {WorkerClient} client
+ * @param {Parameters<WorkerClient["plan"]>[0]} asked
+ */
+async function tellMemory(channel, client, asked) {
+  try {
+    const { least, whole, budget } = await client.plan(asked);
+    channel.send({ type: "memory", least, whole, budget });
+  } catch {
+    // The picture itself tells what is wrong, if something is.
+  }
+}
+
+/** @param {Channel} channel @returns {(progress: Progress) => void} */
+function progressTo(channel) {
+  return ({ stage, step, steps, fraction }) => channel.send({ type: "progress", stage, step, steps, fraction });
 }
 
 /** @param {ReadyInfo} info @returns {string} */

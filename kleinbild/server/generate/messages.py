@@ -16,6 +16,8 @@ from typing import Any
 
 MAX_JSON_CHARS = 1 << 20
 MAX_MESSAGE_CHARS = 2000
+MAX_STAGES = 20
+MAX_GPU_BYTES = 1 << 48
 MAX_BINARY_BYTES = 64 << 20  # decoded f32 [3, 2048, 2048] is 48 MiB
 _STAGE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CODE = re.compile(r"[a-z][a-z-]{0,39}")
@@ -55,21 +57,33 @@ class TraceMessage:
 
 @dataclass(frozen=True)
 class ResultMessage:
-    """Announces the picture; the next binary frame is its PNG."""
+    """Announces the picture of `job`; the next binary frame is its PNG. seconds: of each stage."""
 
+    job: int
     width: int
     height: int
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
 class ErrorMessage:
-    """The page could not do it."""
+    """The page could not do `job`; None: it cannot go on at all."""
 
     code: str
     message: str
+    job: int | None = None
 
 
-Message = ProgressMessage | InfoMessage | TraceMessage | ResultMessage | ErrorMessage
+@dataclass(frozen=True)
+class MemoryMessage:
+    """GPU memory in bytes for the last new kind of picture: at least, with all parts kept, and the budget."""
+
+    least: int
+    whole: int
+    budget: int
+
+
+Message = MemoryMessage | ProgressMessage | InfoMessage | TraceMessage | ResultMessage | ErrorMessage
 
 
 def parse_message(text: str) -> Message:
@@ -98,9 +112,17 @@ def parse_message(text: str) -> Message:
                 raise ProtocolError("a tensor has no shape")
             return TraceMessage(_word(record, "name", _TENSOR), str(record.get("dtype")), tuple(shape))
         case "result":
-            return ResultMessage(_integer(record, "width"), _integer(record, "height"))
+            return ResultMessage(
+                _integer(record, "job"),
+                _integer(record, "width"),
+                _integer(record, "height"),
+                _seconds(record),
+            )
+        case "memory":
+            return MemoryMessage(_bytes(record, "least"), _bytes(record, "whole"), _bytes(record, "budget"))
         case "error":
-            return ErrorMessage(_word(record, "code", _CODE), _line(record, "message"))
+            job = _integer(record, "job") if record.get("job") is not None else None
+            return ErrorMessage(_word(record, "code", _CODE), _line(record, "message"), job)
         case other:
             raise ProtocolError(f"unknown message type {str(other)[:40]!r}")
 
@@ -139,9 +161,13 @@ def _word(record: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
     return value
 
 
-def _integer(record: dict[str, Any], key: str) -> int:
+def _bytes(record: dict[str, Any], key: str) -> int:
+    return _integer(record, key, MAX_GPU_BYTES)
+
+
+def _integer(record: dict[str, Any], key: str, most: int = 1 << 20) -> int:
     value = record.get(key)
-    if type(value) is not int or not 0 <= value <= 1 << 20:
+    if type(value) is not int or not 0 <= value <= most:
         raise ProtocolError(f"{key} is {str(value)[:40]!r}")
     return value
 
@@ -151,6 +177,16 @@ def _fraction(record: dict[str, Any]) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
         raise ProtocolError(f"fraction is {str(value)[:40]!r}")
     return float(value)
+
+
+def _seconds(record: dict[str, Any]) -> dict[str, float]:
+    value: Any = record.get("seconds")
+    if not isinstance(value, dict) or len(value) > MAX_STAGES:
+        raise ProtocolError("a picture has no stage times")
+    for stage, seconds in value.items():
+        if not _STAGE.fullmatch(stage) or type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+            raise ProtocolError(f"a stage time is {stage[:40]!r}: {str(seconds)[:40]!r}")
+    return {stage: float(seconds) for stage, seconds in value.items()}
 
 
 def _line(record: dict[str, Any], key: str) -> str:

@@ -13,7 +13,9 @@ class GenerateOptions:
     """The command line as given; None stands for "not given"."""
 
     prompt: str
-    output: Path
+    output: Path | None  # one of output and batch is given, and output_dir with the latter
+    batch: Path | None
+    output_dir: Path | None
     width: int | None
     height: int | None
     seed: int
@@ -23,4 +25,6 @@ class GenerateOptions:
     adapter: str
     dump: Path | None
     memory_budget: float | None  # GB
+    server: bool  # whether a running server may be used
+    json: bool
     verbose: bool

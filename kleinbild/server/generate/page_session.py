@@ -30,22 +30,30 @@ ADVICE = {
 Outcome = TypeVar("Outcome")
 
 
+def silent() -> KleinbildError:
+    """The error of a page that works, or should, and says nothing."""
+    return KleinbildError(f"the page was silent for {STALL_SECONDS / 60:.0f} minutes")
+
+
 class PageError(KleinbildError):
     """An error that the page reported; `code` is one of src_js/errors.js."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{ADVICE[code]} ({message})" if code in ADVICE else f"{code}: {message}")
         self.code = code
+        self.reason = message
 
 
 class PageSession(ABC, Generic[Outcome]):
-    """One job and its one connection. `outcome` is how it ends; `connected` is set when the page has come."""
+    """One page and its one connection. `outcome`: how it ends; `connected`: set when the page has come."""
 
     def __init__(self, origin: str, what: str, max_message_bytes: int) -> None:
         """`what` the page was to bring, in words; `max_message_bytes` of one frame from it."""
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         self.connected = asyncio.Event()
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        # A session may end with nobody waiting any more: its error is then nobody's.
+        self.outcome.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._origin = origin
         self._what = what
         self._max_message_bytes = max_message_bytes
@@ -84,14 +92,14 @@ class PageSession(ABC, Generic[Outcome]):
         if not token_fits or request.headers.get("Origin") != self._origin:
             return plain_answer(404, "There is nothing here.")
         if self.connected.is_set():
-            return plain_answer(409, "This job already has its page.")
+            return plain_answer(409, "This session already has its page.")
         self.connected.set()
         socket = web.WebSocketResponse(max_msg_size=self._max_message_bytes, compress=False)
         try:
             await socket.prepare(request)
             outcome = await self._converse(socket)
         except TimeoutError:
-            self._fail(KleinbildError(f"the page was silent for {STALL_SECONDS / 60:.0f} minutes"))
+            self._fail(silent())
         except ProtocolError as error:
             self._fail(KleinbildError(f"page and server do not fit together ({error}); write the site again"))
         except (KleinbildError, ConnectionError) as error:
@@ -104,8 +112,9 @@ class PageSession(ABC, Generic[Outcome]):
             await socket.close()
         return socket
 
-    async def _receive_text(self, socket: web.WebSocketResponse) -> str:
-        message = await socket.receive(timeout=STALL_SECONDS)
+    async def _receive_text(self, socket: web.WebSocketResponse, *, patient: bool = False) -> str:
+        """The next text frame; `patient`: however long it takes."""
+        message = await socket.receive(timeout=None if patient else STALL_SECONDS)
         if message.type is WSMsgType.TEXT:
             return str(message.data)
         raise self._broken(message.type)

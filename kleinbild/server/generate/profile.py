@@ -50,7 +50,7 @@ async def locked_profile(folder: Path, notice: Callable[[str], None]) -> AsyncIt
         said = False
         while not _try_lock(lock):
             if not said:
-                notice("waiting: another generate is using the browser profile")
+                notice("waiting: another run (generate, or the picture server) is using the browser profile")
                 said = True
             await asyncio.sleep(POLL_SECONDS)
         # Left by a browser that was killed. Nobody uses the profile now, so they mean nothing, and on another

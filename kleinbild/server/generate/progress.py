@@ -15,7 +15,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stderr
-        self._bar = self._stream.isatty()
+        self.is_terminal = self._stream.isatty()
         self._bar_shown = False
         self._label = ""
         self._fraction = -1.0
@@ -30,7 +30,7 @@ class Progress:
     def update(self, stage: str, step: int, steps: int, fraction: float) -> None:
         """Progress of `stage`; step of steps when steps is not 0."""
         label = stage.replace("_", " ") + (f" {step}/{steps}" if steps else "")
-        if self._bar:
+        if self.is_terminal:
             done = round(fraction * BAR_CELLS)
             bar = "#" * done + "." * (BAR_CELLS - done)
             self._stream.write(f"\r\x1b[K[{bar}] {fraction:4.0%} {label}")

@@ -40,7 +40,6 @@ class Job:
     height: int
     seed: int
     steps: int
-    precision: str
     latents: Latents | None
     memory_budget: int | None
     trace: bool
@@ -66,9 +65,7 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         raise KleinbildError("--prompt: not valid UTF-8; check the terminal's encoding") from None
     if len(options.prompt) > MAX_PROMPT_CHARS:
         raise KleinbildError(f"--prompt: {len(options.prompt)} characters; at most {MAX_PROMPT_CHARS}")
-    budget = options.memory_budget
-    if budget is not None and not MIN_MEMORY_GB <= budget <= MAX_MEMORY_GB:
-        raise KleinbildError(f"--memory-budget {budget:g}: must be {MIN_MEMORY_GB:g} to {MAX_MEMORY_GB:g} GB")
+    budget = memory_budget_bytes(options.memory_budget)
     latents = None
     if options.latents is not None:
         latents = read_latents(
@@ -80,11 +77,19 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         height=height,
         seed=options.seed,
         steps=steps,
-        precision=options.precision,
         latents=latents,
-        memory_budget=None if budget is None else int(budget * 1e9),
+        memory_budget=budget,
         trace=options.dump is not None,
     )
+
+
+def memory_budget_bytes(budget: float | None) -> int | None:
+    """--memory-budget, in GB, as bytes; None when not given. Raises KleinbildError."""
+    if budget is None:
+        return None
+    if not MIN_MEMORY_GB <= budget <= MAX_MEMORY_GB:
+        raise KleinbildError(f"--memory-budget {budget:g}: must be {MIN_MEMORY_GB:g} to {MAX_MEMORY_GB:g} GB")
+    return int(budget * 1e9)
 
 
 def _size(name: str, value: int, notice: Callable[[str], None]) -> int:

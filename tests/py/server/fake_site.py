@@ -45,7 +45,12 @@ class StandIn {
       queueMicrotask(() => { throw new Error("stray"); });
       await new Promise(() => {});
     }
-    if (s.prompt === "hang") await new Promise(() => {});
+    if (s.prompt === "lost") throw new KleinbildError("device-lost", "The GPU was lost.");
+    if (s.prompt === "slow") await new Promise((resolve) => setTimeout(resolve, 300));
+    if (s.prompt === "hang" || s.prompt === "deaf") {
+      onProgress({ stage: "transformer", step: 0, steps: s.steps, fraction: 0.1 });
+      await new Promise((_, reject) => { if (s.prompt === "hang") this.stop = reject; });
+    }
     const n = (s.width / 16) * (s.height / 16);
     const prompt_rows = TEXT_ROWS * PROMPT_WIDTH;
     const f32 = (count, shape) => ({ dtype: "float32", shape, data: new Float32Array(count).fill(0.5) });
@@ -68,8 +73,9 @@ class StandIn {
         data: new Uint8Array(3 * s.width * s.height).fill(Number(s.seed % 251n)) });
     }
     const png = await (await fetch("/v/b1/picture.png")).arrayBuffer();
-    return { width: s.width, height: s.height, png, seconds: {} };
+    return { width: s.width, height: s.height, png, seconds: { transformer: 0.25 } };
   }
+  cancel() { this.stop?.(new KleinbildError("cancelled", "The picture was cancelled.")); }
   terminate() {}
 }
 const token = /^#headless=(.+)$/.exec(location.hash)?.[1];

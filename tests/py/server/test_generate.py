@@ -332,7 +332,8 @@ def test_time_limits(runner: Runner, limit: str, browser: str, word: str) -> Non
     module, _, name = limit.partition(".")
     script = (
         f"import sys; from kleinbild.server.generate import {module}; {module}.{name} = 2.0\n"
-        "from kleinbild.server.cli import main; sys.exit(main(sys.argv[1:], write_page=print))"
+        "from kleinbild.server.cli import main\n"
+        "sys.exit(main(sys.argv[1:], write_page=print, build_site=print))"
     )
     command = [sys.executable, "-c", script, *runner.command("--prompt", "hang")[2:]]
     result = subprocess.run(

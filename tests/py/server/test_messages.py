@@ -11,6 +11,7 @@ from server.fake_site import png
 from kleinbild.server.generate.messages import (
     ErrorMessage,
     InfoMessage,
+    MemoryMessage,
     ProgressMessage,
     ProtocolError,
     ResultMessage,
@@ -25,7 +26,12 @@ def test_messages() -> None:
     assert parse_message(json.dumps(progress)) == ProgressMessage("text_encoder", 1, 27, 0.5)
     trace = {"type": "trace", "name": "latents_0", "dtype": "float32", "shape": [16, 128]}
     assert parse_message(json.dumps(trace)) == TraceMessage("latents_0", "float32", (16, 128))
-    assert parse_message('{"type":"result","width":64,"height":32}') == ResultMessage(64, 32)
+    result = {"type": "result", "job": 3, "width": 64, "height": 32, "seconds": {"transformer": 1}}
+    assert parse_message(json.dumps(result)) == ResultMessage(3, 64, 32, {"transformer": 1.0})
+    memory = {"type": "memory", "least": 1, "whole": 2**33, "budget": 3}
+    assert parse_message(json.dumps(memory)) == MemoryMessage(1, 2**33, 3)
+    failed = {"type": "error", "job": 3, "code": "cancelled", "message": "x"}
+    assert parse_message(json.dumps(failed)) == ErrorMessage("cancelled", "x", 3)
     assert parse_message('{"type":"info","text":"a  GPU"}') == InfoMessage("a GPU")
 
 
@@ -50,7 +56,15 @@ def test_text_for_the_terminal_is_one_printable_line() -> None:
         {"type": "trace", "name": "../x", "dtype": "float32", "shape": [1]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": [1.5]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": 3},
-        {"type": "result", "width": "64", "height": 64},
+        {"type": "result", "job": 1, "width": "64", "height": 64, "seconds": {}},
+        {"type": "result", "width": 64, "height": 64, "seconds": {}},
+        {"type": "result", "job": 1, "width": 64, "height": 64},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a b": 1}},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a": -1}},
+        {"type": "result", "job": 1, "width": 64, "height": 64, "seconds": {"a": float("nan")}},
+        {"type": "error", "job": "1", "code": "internal", "message": "x"},
+        {"type": "memory", "least": 1, "whole": 2**49, "budget": 3},
+        {"type": "memory", "least": 1.5, "whole": 2, "budget": 3},
         {"type": "error", "code": "A B", "message": "x"},
         {"type": "error", "code": "internal"},
     ],

@@ -23,6 +23,10 @@ def job(notes: list[str] | None = None, **changes: Any) -> Job:
     given: dict[str, Any] = {
         "prompt": "x",
         "output": Path("x.png"),
+        "batch": None,
+        "output_dir": None,
+        "server": True,
+        "json": False,
         "width": None,
         "height": None,
         "seed": 123,
