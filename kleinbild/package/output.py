@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -126,7 +127,12 @@ def _refuse_strangers(folder: Path) -> None:
 
 def _write_sums(root: Path) -> None:
     paths = [path for path in files_below(root) if path != root / MARKER]
-    lines = [f"{sha256_of(path)}  {path.relative_to(root).as_posix()}\n" for path in paths]
+    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter
+        digests = pool.map(sha256_of, paths)
+        lines = [
+            f"{digest}  {path.relative_to(root).as_posix()}\n"
+            for digest, path in zip(digests, paths, strict=True)
+        ]
     write_bytes(root / SUMS, "".join(lines).encode())
 
 

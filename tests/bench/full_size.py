@@ -188,6 +188,8 @@ def main() -> int:
         dequantise_all(options.dequantise)
     elif options.work is None:
         parser.error("give --work")
+    elif options.work.exists():
+        parser.error(f"{options.work} is there already; name a new folder with --work")
     else:
         steps = run(options.work, options.checkpoint, options.tokenizer, options.options)
         print(table(steps))
