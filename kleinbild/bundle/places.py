@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from kleinbild.bundle.expression import UnsupportedError, Value
 from kleinbild.errors import KleinbildError
-from kleinbild.weights import Q4, Dense, Weight
+from kleinbild.weights import Q4, Dense, Weight, all_finite
 
 Array = npt.NDArray[Any]
-FINITE_CHUNK_ELEMENTS = 1 << 22
 MAX_DEPTH = 64
 
 
@@ -111,7 +110,10 @@ def read_place(place: Place, where: str) -> Weight:
     if len(arrays) == 1:
         part = place.parts[0]
         array = arrays[0] if arrays[0].ndim == 0 else arrays[0][part.start : part.stop]
-        return Dense(np.ascontiguousarray(array).reshape(place.shape))
+        # a linear that is stored [K, N] stays as it lies in memory: shards want it so
+        return Dense(
+            array if array.shape == place.shape else np.ascontiguousarray(array).reshape(place.shape)
+        )
     joined = [a[part.start : part.stop] for a, part in zip(arrays, place.parts, strict=True)]
     return Dense(np.ascontiguousarray(np.concatenate(joined)).reshape(place.shape))
 
@@ -190,8 +192,6 @@ def _bytes(array: Array, where: str) -> npt.NDArray[np.uint8]:
 def _finite_floats(array: Array, where: str) -> npt.NDArray[np.floating[Any]]:
     if array.dtype not in (np.float16, np.float32):
         raise KleinbildError(f"{where}: stored as {array.dtype}, expected float16 or float32")
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, FINITE_CHUNK_ELEMENTS):
-        if not np.isfinite(flat[start : start + FINITE_CHUNK_ELEMENTS]).all():
-            raise KleinbildError(f"{where}: holds NaN or infinity; fetch the bundle again")
+    if not all_finite(array):
+        raise KleinbildError(f"{where}: holds NaN or infinity; fetch the bundle again")
     return array

@@ -79,15 +79,16 @@ class StoredTensor:
         if not self._is_external:
             return self._inline(dtype)
         path, offset, length = self._range()
+        data = np.empty(self.shape, dtype)  # numpy asks for huge pages, bytes come in small ones
         try:
             with path.open("rb") as file:
                 file.seek(offset)
-                data = file.read(length)
+                count = file.readinto(data.reshape(-1).view(np.uint8).data)
         except OSError as error:
             raise KleinbildError(f"cannot read {path}: {error.strerror}") from error
-        if len(data) != length:
+        if count != length:
             raise KleinbildError(f"{path}: ends inside the tensor {self._name}; fetch the file again")
-        return np.frombuffer(data, dtype).reshape(self.shape)
+        return data
 
     def _inline(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         proto = self.proto

@@ -38,6 +38,7 @@ from kleinbild.checkpoint.original_keys import transformer_slices, vae_slices
 from kleinbild.checkpoint.safetensors import FLOAT_DTYPES, SafetensorsFile, SafetensorsFolder, TensorEntry
 from kleinbild.config import ModelConfig, config_to_json
 from kleinbild.errors import KleinbildError
+from kleinbild.weights import all_finite
 
 # Stage -> folder and file stem of its weights (the libraries' own names).
 WEIGHT_FILES = {
@@ -49,7 +50,6 @@ WEIGHT_FILES = {
 STORED_NAMES = {"bn.scale": "bn.running_var", "bn.mean": "bn.running_mean"}
 
 PROBLEMS_SHOWN = 5
-FINITE_CHUNK_ELEMENTS = 1 << 18
 
 
 class StoredTensors(Protocol):
@@ -271,8 +271,6 @@ def _to_float32(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
     """`array` as float32; raises KleinbildError when a value is NaN or infinite there."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is refused
         values = array.astype(np.float32, copy=False)
-    flat = values.reshape(-1)
-    for start in range(0, flat.size, FINITE_CHUNK_ELEMENTS):
-        if not np.isfinite(flat[start : start + FINITE_CHUNK_ELEMENTS]).all():
-            raise KleinbildError(f"{where} holds NaN or infinity; fetch the file again")
+    if not all_finite(values):
+        raise KleinbildError(f"{where} holds NaN or infinity; fetch the file again")
     return values

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kleinbild.errors import KleinbildError
-from kleinbild.weights import Q4, SYMMETRIC_ZERO_POINT, ByteArray, FloatArray, Weight
+from kleinbild.weights import Q4, SYMMETRIC_ZERO_POINT, ByteArray, FloatArray, Weight, all_finite
 
 SECTION_BYTES = 256
 ROW_ELEMENTS = 8
@@ -101,8 +101,9 @@ def encode_part(kind: str, weight: Weight, row_start: int, row_count: int, out: 
         target.reshape(row_count, -1)[:, : values.shape[1]] = values
         return
     columns = target.reshape(values.shape[1], -1)
-    for first in range(0, row_count, TRANSPOSED_ROWS):
-        piece = values[first : first + TRANSPOSED_ROWS]
+    step = row_count if values.strides[0] == values.itemsize else TRANSPOSED_ROWS
+    for first in range(0, row_count, step):
+        piece = values[first : first + step]
         columns[:, first : first + len(piece)] = piece.T
 
 
@@ -169,6 +170,6 @@ def _neutral_padding(codes: ByteArray, zeros: ByteArray | None, used: int) -> By
 
 
 def _finite(array: FloatArray) -> FloatArray:
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         raise KleinbildError("holds NaN or infinite values, or scales too large for float16")
     return array

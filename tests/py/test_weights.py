@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from kleinbild.weights import Q4, Dense, dequantise
+from kleinbild.weights import CACHED_ELEMENTS, Q4, Dense, all_finite, dequantise
 
 
 def test_low_nibble_is_the_even_column_and_zero_point_8_the_default() -> None:
@@ -26,3 +27,18 @@ def test_zero_points_scales_and_a_short_last_block() -> None:
 
 def test_dense_shape() -> None:
     assert Dense(np.zeros((4, 3, 1, 1), np.float16)).shape == (4, 3, 1, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_one_value_that_is_not_finite_is_found_wherever_it_lies(dtype: type[np.floating]) -> None:
+    array = np.full((7, CACHED_ELEMENTS // 5), np.finfo(dtype).max, dtype)
+    array[::2] = np.finfo(dtype).smallest_subnormal
+    array[1] *= -1
+    views = (array, array.T, array[:, ::3], array[2:5].T, array[:0], np.array(dtype(-0.0)))
+    assert all(all_finite(view) for view in views)
+    for bad in (np.nan, np.inf, -np.inf):
+        for at in (0, CACHED_ELEMENTS - 1, CACHED_ELEMENTS, array.size - 1):
+            damaged = array.copy()
+            damaged.reshape(-1)[at] = bad
+            assert not all_finite(damaged) and not all_finite(damaged.T)
+    assert not all_finite(np.array(np.nan, dtype))

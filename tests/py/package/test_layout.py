@@ -85,6 +85,14 @@ def test_linear_has_k_outermost_and_columns_padded_to_eight(
         assert row == (*weight.array[1 : count + 1, k], *[0] * (stride - count))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_linear_that_lies_with_k_outermost_gives_the_same_bytes(dtype: str) -> None:
+    array = random((67, 5), dtype)
+    lying = Dense(np.asfortranarray(array))
+    for start, count in ((0, 67), (3, 40)):
+        assert encoded("linear", lying, start, count) == encoded("linear", Dense(array), start, count)
+
+
 @pytest.mark.parametrize("shape", [(4, 3, 3, 3), (2, 16, 1, 1), (1, 5, 2, 4)])
 def test_convolution_has_taps_outermost(shape: tuple[int, int, int, int]) -> None:
     weight = Dense(random(shape, "float32"))
