@@ -19,6 +19,7 @@ from kleinbild.export.losses import Losses, layer_group
 from kleinbild.export.source import TensorSource
 from kleinbild.export.tensor_store import Blocks
 from kleinbild.quantise import Quantised
+from kleinbild.weights import all_finite
 
 LARGE_BYTES = 512 << 20
 BLOCK_BYTES = 16 << 20
@@ -83,7 +84,7 @@ class ConvertedWeights:
             return array
         with np.errstate(over="ignore"):
             rounded = array.astype(self._dtype)
-        if not np.isfinite(rounded).all():
+        if not all_finite(rounded):
             raise KleinbildError(
                 f"{self.stage}: tensor {name!r} holds {np.abs(array).max():g}, which float16 cannot hold; "
                 "export with --weights f32"

@@ -108,9 +108,9 @@ def encode_part(kind: str, weight: Weight, row_start: int, row_count: int, out: 
 
 
 def _encode_q4(weight: Q4, rows: slice, out: ByteArray) -> None:
-    codes, scales = weight.codes[rows], _finite(weight.scales[rows])
+    codes = weight.codes[rows]
     with np.errstate(over="ignore"):
-        half = _finite(scales.astype("<f2"))
+        half = _finite(weight.scales[rows].astype("<f2"))
     zeros = None if weight.zero_points is None else weight.zero_points[rows]
     codes = _neutral_padding(codes, zeros, weight.shape[1] % weight.block_size)
     count, blocks = half.shape
