@@ -37,13 +37,11 @@ class Dice:
     def weighted(self, weights: Mapping[T, float]) -> T:
         """One of the keys, as likely as its weight says."""
         at = self._random() * sum(weights.values())
-        key = None
         for key, weight in weights.items():
             at -= weight
             if at < 0:
-                break
-        assert key is not None, "no weights"
-        return key
+                return key
+        return list(weights)[-1]
 
     def shuffled(self, values: Sequence[T]) -> list[T]:
         """The values in another order."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from itertools import pairwise
 
 from training.scenes.scene import Background, Item, Scene
 
@@ -57,7 +58,7 @@ def combinations(scene: Scene) -> list[str]:
         found.append(f"count/{len(scene.items)}/{item.shape}/{item.colour}")
     elif scene.kind == "row":
         names = list(map(_short, scene.items))
-        found += [f"row/{left}/{right}" for left, right in zip(names, names[1:], strict=False)]
+        found += [f"row/{left}/{right}" for left, right in pairwise(names)]
     return found
 
 

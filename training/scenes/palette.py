@@ -16,7 +16,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Tone:
-    """A colour in OKLCH (lightness 0..1, chroma, hue in degrees) and the words for it, the usual one first."""
+    """A colour in OKLCH (lightness 0..1, chroma, hue in degrees) and the words for it, usual ones first."""
 
     lightness: float
     chroma: float

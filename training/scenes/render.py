@@ -1,7 +1,7 @@
 """Draws packed scenes with torch, on any device: signed distances, edges of one pixel, painters' order.
 
-No control flow depends on data, so torch.compile can fuse a whole picture into few kernels. Knows outlines and
-fills, and nothing of shapes' names or themes.
+No control flow depends on data, so torch.compile can fuse a whole picture into few kernels. Knows outlines
+and fills, and nothing of shapes' names or themes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draws scenes of objects; composed ones come from themes.py.
 
-The kind is drawn first and kept; then scenes of that kind are drawn until one is on the right side of the rule
-of held_out.py, so that both splits have the same mix.
+The kind is drawn first and kept; then scenes of that kind are drawn until one is on the right side of the
+rule of held_out.py, so that both splits have the same mix.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Split = Literal["train", "held_out"]
 
 SOLID_SHAPES = ("circle", "square", "hexagon", "heart", "diamond", "star")
 """Shapes with room for another inside."""
+ELSEWHERE = tuple(name for name in PLACES if name != "centre")
 REACH = 1.25
 """The farthest point of any shape from its centre, in radii."""
 ATTEMPTS = 2000
@@ -41,15 +42,12 @@ def sample(split: Split, seed: int, mix: Mix = TRAINING) -> Scene:
 def _single(dice: Dice, mix: Mix) -> Scene | None:
     background = draw_background(dice, dice.weighted(mix.backgrounds))
     size = dice.weighted(mix.sizes)
-    if dice.chance(mix.centred):
-        place = "centre"
-    else:
-        place = dice.pick([name for name in PLACES if name != "centre"])
+    place = "centre" if dice.chance(mix.centred) else dice.pick(ELSEWHERE)
     low, high = {"small": (0.09, 0.115), "medium": (0.15, 0.195), "large": (0.25, 0.3)}[size]
     radius = dice.uniform(low, high if place == "centre" else min(high, 0.27))
     column, row = PLACES[place]
     x, y = (_inside_frame(dice.around(_THIRDS[at], 0.025), radius) for at in (column, row))
-    item = _item(dice, mix, background, x, y, radius, size)
+    item = _item(dice, mix, background, (x, y), radius, size=size)
     if item is None:
         return None
     told = _told(dice, mix)
@@ -76,7 +74,7 @@ def _pair(dice: Dice, mix: Mix) -> Scene | None:
         x, y = (across, along) if upright else (along, across)
         size = dice.weighted(mix.sizes)
         low, high = {"small": (0.085, 0.1), "medium": (0.125, 0.15), "large": (0.165, 0.18)}[size]
-        item = _item(dice, mix, background, x, y, dice.uniform(low, high), size)
+        item = _item(dice, mix, background, (x, y), dice.uniform(low, high), size=size)
         if item is None:
             return None
         items.append(item)
@@ -92,14 +90,16 @@ def _pair(dice: Dice, mix: Mix) -> Scene | None:
 def _nested(dice: Dice, mix: Mix, background: Background, told: set[str]) -> Scene | None:
     x, y = dice.around(0.5, 0.03), dice.around(0.5, 0.03)
     shape = dice.pick(SOLID_SHAPES)
-    outer = _item(dice, mix, background, x, y, dice.uniform(0.31, 0.36), "large", shape, "plain")
+    outer = _item(
+        dice, mix, background, (x, y), dice.uniform(0.31, 0.36), size="large", shape=shape, texture="plain"
+    )
     if outer is None:
         return None
     behind = Background("plain", (outer.colour,), (outer.rgb,))
-    # A star's and a heart's widest part: below the middle of neither, a little above it in a heart.
-    drop = {"heart": -0.02, "star": 0.0}.get(shape, 0.0)
+    # A heart is widest a little above its middle.
+    drop = -0.02 if shape == "heart" else 0.0
     radius = dice.uniform(0.085, 0.1) if shape in {"star", "diamond"} else dice.uniform(0.095, 0.135)
-    inner = _item(dice, mix, behind, x, y + drop, radius, "small", None, "plain")
+    inner = _item(dice, mix, behind, (x, y + drop), radius, size="small", texture="plain")
     if inner is None:
         return None
     return Scene("pair", background, (inner, outer), "inside", frozenset(told))
@@ -111,7 +111,7 @@ def _count(dice: Dice, mix: Mix) -> Scene | None:
     small = dice.chance(0.3)
     spots, radius = dice.pick(_ARRANGED[number])
     radius *= dice.uniform(0.62, 0.72) if small else dice.uniform(0.9, 1.0)
-    first = _item(dice, mix, background, 0.5, 0.5, radius, "small" if small else "medium")
+    first = _item(dice, mix, background, (0.5, 0.5), radius, size="small" if small else "medium")
     if first is None:
         return None
     items = tuple(
@@ -137,7 +137,7 @@ def _row(dice: Dice, mix: Mix) -> Scene | None:
     items = []
     for x in (0.19, 0.5, 0.81):
         at = dice.around(x, 0.012), dice.around(0.5, 0.02)
-        item = _item(dice, mix, background, *at, radius, "medium", None, "plain")
+        item = _item(dice, mix, background, at, radius, size="medium", texture="plain")
         if item is None:
             return None
         items.append(item)
@@ -221,9 +221,9 @@ def _item(
     dice: Dice,
     mix: Mix,
     background: Background,
-    x: float,
-    y: float,
+    at: tuple[float, float],
     radius: float,
+    *,
     size: str,
     shape: str | None = None,
     texture: str | None = None,

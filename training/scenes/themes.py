@@ -1,4 +1,4 @@
-"""Composed scenes: what each theme consists of. theme_drawing.py draws them, theme_captions.py puts them in words.
+"""Composed scenes: what each theme consists of; theme_drawing.py draws them, theme_captions.py has the words.
 
 A theme has parts in named colours, the two that matter most first, and options, of which one of each group is
 drawn; everything else about it varies by `jitter`.

@@ -8,7 +8,7 @@ from training.scenes.scene import Background, place_of
 
 # The usual word several times, so that rarer ones stay rare.
 NOUNS = {
-    "circle": ("circle", "circle", "circle", "circle", "disc", "dot"),
+    "circle": ("circle", "circle", "circle", "circle", "disc"),
     "square": ("square",),
     "triangle": ("triangle",),
     "star": ("star", "star", "star", "five-pointed star"),
@@ -99,30 +99,25 @@ def place_clause(x: float, y: float, dice: Dice) -> str:
 def _surface(background: Background, dice: Dice) -> str:
     """ "white background", without article."""
     words = [colour_word(colour, dice) for colour in background.colours]
-    match background.kind:
-        case "plain":
-            name = dice.pick(("background", "background", "background", "background", "backdrop"))
-            plain = dice.pick(("", "", "", "", "plain ", "solid "))
-            return f"{plain}{words[0]} {name}"
-        case "gradient":
-            return f"background fading from {words[0]} to {words[1]}"
-        case "stripes":
-            if dice.chance(0.4) and background.direction != "diagonal":
-                return f"background with {background.direction} {words[0]} and {words[1]} stripes"
-            if background.direction == "diagonal" or dice.chance(0.4):
-                return f"{words[0]} and {words[1]} {background.direction}ly striped background"
-            return f"background of {background.direction} stripes in {words[0]} and {words[1]}"
-        case "dots":
-            return dice.pick(
-                (
-                    f"{words[0]} background with {words[1]} dots",
-                    f"{words[0]} background with {words[1]} polka dots",
-                )
+    if background.kind == "plain":
+        plain = dice.pick(("", "", "", "", "plain ", "solid "))
+        return f"{plain}{words[0]} {dice.pick(('background', 'background', 'background', 'backdrop'))}"
+    if background.kind == "stripes":
+        way = background.direction
+        return dice.pick(
+            (
+                f"background with {way} {words[0]} and {words[1]} stripes",
+                f"{words[0]} and {words[1]} {way}ly striped background",
+                f"background of {way} stripes in {words[0]} and {words[1]}",
             )
-        case "checker":
-            word = dice.pick(("checkered", "checkered", "chequered", "checkerboard"))
-            return f"{words[0]} and {words[1]} {word} background"
-    raise AssertionError(background.kind)
+        )
+    dots = dice.pick(("dots", "polka dots"))
+    checkered = dice.pick(("checkered", "checkered", "chequered", "checkerboard"))
+    return {
+        "gradient": f"background fading from {words[0]} to {words[1]}",
+        "dots": f"{words[0]} background with {words[1]} {dots}",
+        "checker": f"{words[0]} and {words[1]} {checkered} background",
+    }[background.kind]
 
 
 def background_clause(background: Background, dice: Dice) -> str:
@@ -131,7 +126,8 @@ def background_clause(background: Background, dice: Dice) -> str:
         return dice.pick(_LANDSCAPES[background.name][0])
     if background.kind == "plain" and dice.chance(0.12):
         return f"on {colour_word(background.colours[0], dice)}"
-    return f"{dice.pick(('on', 'on', 'on', 'on', 'against', 'in front of'))} {article(_surface(background, dice))}"
+    on = dice.pick(("on", "on", "on", "on", "against", "in front of"))
+    return f"{on} {article(_surface(background, dice))}"
 
 
 def background_note(background: Background, dice: Dice) -> str:
