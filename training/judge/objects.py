@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.judge.colours import OBJECT_NAMES, name_of
-from training.judge.ground import NEAR
+from training.judge.ground import NEAR, commonest
 from training.judge.regions import filled, grown, label
 from training.judge.shapes import name_shape
 
@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 LEAST_AREA = 0.0035
 """Of the square over the shorter side; smaller regions are dirt."""
 EDGE_SHARE = 0.5
-"""A pixel belongs to an object when it is at least half as far from the background as the object's colour."""
+"""A pixel is an object's when it is at least so much of the object's distance away from what lies behind."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     core = grown(region, -1)
     if not core.any():
         return None
-    contrast = float(np.median(away[core]))
+    # A texture's lighter or darker part may be nearer to the background than the rest: the fainter counts.
+    heart = grown(region, -3)
+    contrast = float(np.quantile(away[heart if heart.sum() > 60 else core], 0.15))
     soft = np.clip(away / contrast, 0, 1) * grown(region, 1)
     mask = soft > EDGE_SHARE
     if whole:
@@ -74,7 +76,7 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     if mask.sum() < LEAST_AREA * min(height, width) ** 2:
         return None
     inner = grown(mask, -2) & region
-    colour = name_of(_main_colour(lab[inner if inner.sum() > 20 else core]), OBJECT_NAMES)
+    colour = name_of(commonest(lab[inner if inner.sum() > 20 else core]), OBJECT_NAMES)
     # An edge's mixed pixels are foreground by half on both sides, so the area is that of the hard mask.
     shape, likeness = name_shape(_sharpened(soft))
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
@@ -92,17 +94,6 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
 def _sharpened(soft: Float) -> Float:
     """Values from a quarter to three quarters spread over 0..1, which takes out noise at both ends."""
     return np.clip((soft - 0.25) * 2, 0, 1)
-
-
-def _main_colour(colours: Float) -> Float:
-    """The colour of most pixels, [N, 3]: the median of those near the fullest cell of a coarse grid."""
-    cells = np.floor(colours / 0.08).astype(np.int64)
-    keys = (cells[:, 0] * 1000 + cells[:, 1] + 100) * 1000 + cells[:, 2]
-    _, index, count = np.unique(keys, return_inverse=True, return_counts=True)
-    fullest = np.median(colours[index == count.argmax()], 0)
-    near = np.linalg.norm(colours - fullest, axis=1) < 0.08
-    middle: Float = np.median(colours[near], 0)
-    return middle
 
 
 def radius_of(seen: Seen) -> float:

@@ -22,7 +22,7 @@ from training.scenes.scene import place_of as scene_place
 
 SMALL_BELOW, LARGE_ABOVE = 0.14, 0.185
 """Radius of the circle of the same area, in shorter sides."""
-THIRDS = 0.39, 0.61
+THIRDS = 0.41, 0.59
 NOT_BESIDE = 0.08
 """Two objects closer than this along an axis are neither left nor right, neither above nor below."""
 LIKE_AREA = 0.3
@@ -151,8 +151,13 @@ def _nested(ground: Ground, scene: Scene, background: bool | None) -> Verdict:
         shape=host.shape == outer.shape and guest is not None and guest.shape == inner.shape,
         background=background,
         relation=guest is not None and guest.area < 0.5 * host.area,
-        count=len(around) == 1 and len(inside) == 1,
+        count=len(inside) == 1 and all(_covers(host, other) for other in around[1:]),
     )
+
+
+def _covers(host: Seen, other: Seen) -> bool:
+    """Whether one object lies within another, as the middle of a ring does that shows its host's colour."""
+    return bool((host.mask & other.mask).sum() > 0.9 * other.mask.sum())
 
 
 def _count(seen: list[Seen], scene: Scene, background: bool | None) -> Verdict:
