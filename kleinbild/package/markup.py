@@ -2,7 +2,7 @@
 
 `data-t="key"` on an empty element gets the text as its content, `data-t-attr="name:key;..."` adds attributes,
 and `data-t-values='{"name": "value"}'` fills the holes of both. All three stay: the page's scripts
-read them to change the language. Only positions are found here; the page is otherwise passed on byte for byte.
+read them to change the language. Only positions are found here; all else is passed on byte for byte.
 """
 
 from __future__ import annotations
