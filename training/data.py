@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from training.prompts import Prompts
-from training.scenes.describe import describe
+from training.scenes.captions import describe
 from training.scenes.pack import pack
 from training.scenes.sampling import Split, sample
 

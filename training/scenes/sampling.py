@@ -242,7 +242,7 @@ def _item(
     if background.kind not in {"plain", "gradient"}:
         texture = "plain"
     return Item(
-        shape or dice.pick(SHAPES), colour, shade(colour, dice), size, x, y, radius, _tilt(dice), texture
+        shape or dice.pick(SHAPES), colour, shade(colour, dice), size, *at, radius, _tilt(dice), texture
     )
 
 
