@@ -1,0 +1,2 @@
+from training.scenes import Scene
+def score(pictures, scenes): return {}
