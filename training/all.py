@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from training.checkpoint import parameter_table
+from training.checkpoint import new_parts, parameter_table
 from training.config import MODELS, Sizes
 from training.contact_sheet import contact_sheet
 from training.data import Scenes
@@ -21,7 +21,7 @@ from training.distil import GUIDANCE, load_flow, train_distil
 from training.evaluate import evaluate, test_set
 from training.files import load_state, save_state, write_json
 from training.flow import load_vae, train_flow
-from training.latents import Bucket, make_buckets
+from training.latents import Bucket, load_buckets, make_buckets, save_buckets
 from training.model.vae import Vae
 from training.pictures import held_out_pictures, to_bytes
 from training.prompts import Prompts
@@ -62,7 +62,10 @@ class Pipeline:
             compile_paint()
 
     def budget(self, stage: str) -> Budget:
-        return Budget(getattr(self.arguments, f"minutes_{stage}"), self.arguments.steps)
+        budget = Budget(getattr(self.arguments, f"minutes_{stage}"), self.arguments.steps)
+        if self.arguments.stop_minutes:
+            budget.deadline = self.log.start + self.arguments.stop_minutes * 60
+        return budget
 
     def keep(self, name: str) -> None:
         """Copies a stage's weights, halved to bf16, to the results."""
@@ -93,9 +96,16 @@ class Pipeline:
     def make_buckets(self, vae: Vae | None) -> None:
         """Encodes the scenes; waits for the workers."""
         if not self.buckets or (vae is not None and self.buckets[0].tokens is None):
+            kept = self.run / "latents.pt"
+            if self.arguments.keep_latents and vae is not None and kept.exists():
+                self.buckets = load_buckets(kept, self.device)
+                return
             self.buckets = make_buckets(
                 self.scenes, vae, self.device, self.log, self.arguments.latent_seconds
             )
+            if self.arguments.keep_latents and vae is not None:
+                save_buckets(kept, self.buckets)
+                self.log.line("latents: kept")
 
     def flow(self) -> None:
         """Stage 3 and a sheet of the guided teacher on a fine grid."""
@@ -140,7 +150,7 @@ class Pipeline:
             self.log,
             compiled=self.compiled,
             guidance=arguments.guidance,
-            batch=min(arguments.batch, DISTIL_BATCH),
+            batch=min(arguments.batch or DISTIL_BATCH, DISTIL_BATCH),
             seed=arguments.seed,
         )
         self.keep("distil")
@@ -221,6 +231,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=400_000)
     parser.add_argument("--captions", type=int, default=20_000, help="that the tokenizer is trained on")
     parser.add_argument("--latent-seconds", type=float, default=120.0)
+    parser.add_argument("--keep-latents", action="store_true", help="in --run, for a call that goes on")
+    parser.add_argument("--stop-minutes", type=float, default=0.0, help="save the flow stage and end then")
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--pictures", type=int, default=SHEET_PICTURES, help="on a sheet")
@@ -256,8 +268,6 @@ def main(words: list[str] | None = None) -> None:
 
 def parameter_table_of(sizes: Sizes) -> str:
     """Parameters of untrained parts of these sizes."""
-    from training.checkpoint import new_parts
-
     return parameter_table(new_parts(sizes))
 
 

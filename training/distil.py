@@ -39,7 +39,10 @@ AVERAGE_DECAY = 0.998
 BATCH = 512  # pictures of 256x256 for which the teacher makes pairs at a time
 POOL_BATCHES = 24  # of them that are kept for each size
 STUDENT_STEPS = 10  # of BATCH pairs each, for each new batch of pairs
-ON_POLICY_FROM, ON_POLICY_TO = 0.15, 0.5  # fractions of the budget between which the student's own states take over
+ON_POLICY_FROM, ON_POLICY_TO = (
+    0.15,
+    0.5,
+)  # fractions of the budget between which the student's own states take over
 STEP_SHARES = (0.2, 0.2, 0.25, 0.35)
 PIXEL_WEIGHT = 0.5
 PIXEL_SHARE = 8  # one in so many of a batch's pairs of the last step is decoded
@@ -124,7 +127,11 @@ class Distillation:
         grid = sigmas(bucket.grid[0] * bucket.grid[1], STEPS)
         step = choices.choices(range(STEPS), STEP_SHARES)[0]
         place = choices.randrange(len(pool.before))
-        x, target, embeds = pool.before[place][step].float(), pool.after[place][step].float(), pool.embeds[place]
+        x, target, embeds = (
+            pool.before[place][step].float(),
+            pool.after[place][step].float(),
+            pool.embeds[place],
+        )
         now, then = grid[step], grid[step + 1]
         with autocast(self.device):
             velocity = self.student(x, embeds, x.new_full((len(x),), now), self.rotary[number]).float()
@@ -203,7 +210,9 @@ def train_distil(
         if budget.spent - saved > SAVE_SECONDS:
             saved = budget.spent
             progress = {"spent": budget.spent, "step": budget.step, "average": average.mean}
-            save_state(state_file, {"student": student.state_dict(), "optimiser": optimiser.state()} | progress)
+            save_state(
+                state_file, {"student": student.state_dict(), "optimiser": optimiser.state()} | progress
+            )
     average.swap()
     states = {"text_encoder": text_encoder.state_dict(), "transformer": student.state_dict()}
     save_state(run / "distil.pt", {"ema": states})
@@ -212,7 +221,9 @@ def train_distil(
     return student
 
 
-def load_flow(sizes: Sizes, run: Path, device: torch.device, compiled: bool) -> tuple[TextEncoder, Transformer]:
+def load_flow(
+    sizes: Sizes, run: Path, device: torch.device, compiled: bool
+) -> tuple[TextEncoder, Transformer]:
     """The models of stage 3."""
     text_encoder, transformer = new_models(sizes, device, compiled)
     state = load_state(run / "flow.pt", device)["ema"]

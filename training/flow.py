@@ -24,7 +24,7 @@ from training.prompts import Prompts
 from training.run import Average, Budget, Log, autocast, compile_blocks, parser, prepare, rate_at, sizes_of
 
 MUON_RATE = 0.012
-ADAM_RATE = 2e-3
+ADAM_RATE = 1.5e-3
 CAPTION_DROPOUT = 0.1
 TIME_SHIFT = 3.0  # towards noise; the scheduler's own is 7 at 256x256, but the last steps draw the edges
 UNIFORM_SHARE = 0.2
@@ -45,12 +45,18 @@ def new_models(sizes: Sizes, device: torch.device, compiled: bool) -> tuple[Text
     """Untrained text encoder and transformer whose blocks compile on their first use."""
     text_encoder = TextEncoder(sizes.text_encoder, sizes.text_seq_len).to(device)
     transformer = Transformer(sizes.transformer).to(device)
-    for blocks in (text_encoder.model.layers, transformer.transformer_blocks, transformer.single_transformer_blocks):
+    for blocks in (
+        text_encoder.model.layers,
+        transformer.transformer_blocks,
+        transformer.single_transformer_blocks,
+    ):
         compile_blocks(blocks, compiled)
     return text_encoder, transformer
 
 
-def tables(transformer: Transformer, buckets: list[Bucket], text_seq_len: int, device: torch.device) -> list[Table]:
+def tables(
+    transformer: Transformer, buckets: list[Bucket], text_seq_len: int, device: torch.device
+) -> list[Table]:
     """The rotary table of every bucket, on the device."""
     found = []
     for bucket in buckets:
@@ -98,7 +104,9 @@ def train_flow(
             part.load_state_dict(state["parts"][name])
         optimiser.load(state["optimiser"])
         average.mean, average.count = state["average"], state["step"]
+        deadline = budget.deadline
         budget = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
+        budget.deadline = deadline
     empty_ids, empty_length = (torch.as_tensor(a).to(device).long() for a in prompts.encode([""])[:2])
     rotary = tables(transformer, buckets, sizes.text_seq_len, device)
     choices = random.Random(seed + budget.step)
@@ -135,13 +143,17 @@ def train_flow(
             log.line("flow: compiled")
         if log.due():
             log.progress("flow", budget, samples, {"loss": loss, "norm": norm})
-        if budget.spent - saved > SAVE_SECONDS:
+        if budget.spent - saved > SAVE_SECONDS or budget.late():
             saved = budget.spent
             found = {name: part.state_dict() for name, part in parts.items()}
             progress = {"spent": budget.spent, "step": budget.step}
             save_state(
-                state_file, {"parts": found, "optimiser": optimiser.state(), "average": average.mean} | progress
+                state_file,
+                {"parts": found, "optimiser": optimiser.state(), "average": average.mean} | progress,
             )
+            if budget.late():
+                log.line(f"flow: stopped at {budget.fraction():.0%}; the same command goes on")
+                raise SystemExit(0)
     save_state(run / "flow.pt", {"ema": average.state()})
     state_file.unlink(missing_ok=True)
     average.swap()

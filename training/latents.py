@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from training.data import CHUNK, Scenes
+from training.files import load_state, save_state
 from training.model.vae import Vae
 from training.pictures import draw
 from training.run import Log
@@ -105,3 +107,13 @@ def shares(buckets: list[Bucket]) -> list[float]:
     """How often each bucket is to be drawn."""
     return [SHARES[bucket.size] for bucket in buckets]
 
+
+def save_buckets(path: Path, buckets: list[Bucket]) -> None:
+    """Keeps buckets with latents in a file (some 10 GB)."""
+    found = [{"size": b.size, "tokens": b.tokens, "ids": b.ids, "lengths": b.lengths} for b in buckets]
+    save_state(path, {"buckets": found})
+
+
+def load_buckets(path: Path, device: torch.device) -> list[Bucket]:
+    """What `save_buckets` kept."""
+    return [Bucket(**values) for values in load_state(path, device)["buckets"]]

@@ -33,7 +33,9 @@ def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
 class Optimiser:
     """Both optimisers behind one step; `rate` is a factor on their learning rates."""
 
-    def __init__(self, parts: dict[str, nn.Module], muon_rate: float, adam_rate: float, decay: float = 0.01) -> None:
+    def __init__(
+        self, parts: dict[str, nn.Module], muon_rate: float, adam_rate: float, decay: float = 0.01
+    ) -> None:
         self.muon_rate, self.adam_rate, self.decay = muon_rate, adam_rate, decay
         groups: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
         others: list[nn.Parameter] = []

@@ -24,6 +24,11 @@ class Budget:
     def __init__(self, minutes: float, steps: int = 0, spent: float = 0.0, done: int = 0) -> None:
         self.seconds, self.steps, self.step = minutes * 60, steps, done
         self.start = time.monotonic() - spent
+        self.deadline = float("inf")
+
+    def late(self) -> bool:
+        """Whether the process must save its state and end, whatever the budget says."""
+        return time.monotonic() > self.deadline
 
     @property
     def spent(self) -> float:
@@ -73,7 +78,9 @@ class Log:
         now = time.monotonic()
         rate = (samples - self.last_samples) / max(now - self.last, 1e-9)
         self.last, self.last_samples = now, samples
-        numbers = " ".join(f"{name} {float(value):.4f}" for name, value in values.items())
+        numbers = " ".join(
+            f"{name} {float(torch.as_tensor(value).detach()):.4f}" for name, value in values.items()
+        )
         self.line(f"{stage} step {budget.step} ({budget.fraction():.0%}) {numbers}, {rate:,.0f} samples/s")
 
     def restart_rate(self) -> None:
@@ -108,7 +115,8 @@ class Average:
         """State dicts of the parts with the averages in place."""
         self.swap()
         found = {
-            name: {k: v.detach().clone() for k, v in part.state_dict().items()} for name, part in self.parts.items()
+            name: {k: v.detach().clone() for k, v in part.state_dict().items()}
+            for name, part in self.parts.items()
         }
         self.swap()
         return found
@@ -121,7 +129,7 @@ def compile_blocks(modules: Iterable[nn.Module], wanted: bool) -> None:
     torch._dynamo.config.recompile_limit = 256
     torch._dynamo.config.accumulated_recompile_limit = 4096
     for module in modules:
-        module.compile(dynamic=False)
+        module.compile()  # the first shape as it is, all others by one compilation
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -136,9 +144,8 @@ def synchronize(device: torch.device) -> None:
 
 
 def prepare(device: str, seed: int) -> torch.device:
-    """The device, with seeds set and TF32 allowed where f32 is left."""
+    """The device, with seeds set."""
     torch.manual_seed(seed)
-    torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     return torch.device(device)
 
@@ -149,9 +156,13 @@ def parser(description: str, minutes: float) -> argparse.ArgumentParser:
     found.add_argument("--run", type=Path, required=True, help="folder of the run's states")
     found.add_argument("--model", choices=MODELS, default="mini")
     found.add_argument("--minutes", type=float, default=minutes, help="time to spend; schedules follow it")
-    found.add_argument("--steps", type=int, default=0, help="steps instead of minutes, for the same result everywhere")
+    found.add_argument(
+        "--steps", type=int, default=0, help="steps instead of minutes, for the same result everywhere"
+    )
     found.add_argument("--scenes", type=int, default=400_000)
-    found.add_argument("--batch", type=int, default=0, help="pictures of 256x256 in a batch (0: the stage's own)")
+    found.add_argument(
+        "--batch", type=int, default=0, help="pictures of 256x256 in a batch (0: the stage's own)"
+    )
     found.add_argument("--seed", type=int, default=0)
     found.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     found.add_argument("--no-compile", action="store_true")

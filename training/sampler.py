@@ -22,11 +22,18 @@ class Velocity:
     """
 
     def __init__(
-        self, transformer: Transformer, embeds: Tensor, table: Table, guidance: float = 1.0, empty: Tensor | None = None
+        self,
+        transformer: Transformer,
+        embeds: Tensor,
+        table: Table,
+        guidance: float = 1.0,
+        empty: Tensor | None = None,
     ) -> None:
         self.transformer, self.table, self.guidance = transformer, table, guidance
         self.guided = guidance != 1.0 and empty is not None
-        self.embeds = torch.cat([embeds, empty.expand_as(embeds)]) if self.guided and empty is not None else embeds
+        self.embeds = (
+            torch.cat([embeds, empty.expand_as(embeds)]) if self.guided and empty is not None else embeds
+        )
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """x [B, N, C] f32, sigma [B] -> f32."""

@@ -32,7 +32,11 @@ def score(pictures: Sequence[np.ndarray], scenes: Sequence[Scene]) -> dict[str, 
         told = [getattr(verdict, name) for verdict in verdicts if getattr(verdict, name) is not None]
         if told:
             found[name] = round(sum(told) / len(told), 4)
-    pairs = [v for v, scene in zip(verdicts, scenes, strict=True) if scene.kind == "pair" and v.relation is not None]
+    pairs = [
+        v
+        for v, scene in zip(verdicts, scenes, strict=True)
+        if scene.kind == "pair" and v.relation is not None
+    ]
     if pairs:
         found["pairs"] = round(sum(bool(v.colour and v.relation) for v in pairs) / len(pairs), 4)
     found["right"] = round(sum(verdict.right for verdict in verdicts) / len(verdicts), 4)

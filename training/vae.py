@@ -47,7 +47,9 @@ def vae_losses(vae: Vae, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     mean, log_variance = vae.moments(pictures)
     mean, log_variance = mean.float(), log_variance.float().clamp(-20, 10)
     noise = torch.randn_like(mean)
-    sampled = mean + noise * (torch.exp(0.5 * log_variance) + LATENT_NOISE * torch.rand_like(mean[:, :1, :1, :1]))
+    sampled = mean + noise * (
+        torch.exp(0.5 * log_variance) + LATENT_NOISE * torch.rand_like(mean[:, :1, :1, :1])
+    )
     found = vae.decode(sampled).float()
     kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
     l1 = (found - pictures).abs().mean()
@@ -86,7 +88,15 @@ def reconstruct(vae: Vae, pictures: Tensor) -> Tensor:
 
 
 def train_vae(
-    sizes: Sizes, scenes: Scenes, run: Path, device: torch.device, budget: Budget, log: Log, *, compiled: bool, batch: int = 0
+    sizes: Sizes,
+    scenes: Scenes,
+    run: Path,
+    device: torch.device,
+    budget: Budget,
+    log: Log,
+    *,
+    compiled: bool,
+    batch: int = 0,
 ) -> Vae:
     """Trains, or goes on, and leaves vae.pt in `run`; returns the averaged model."""
     batch = batch or BATCH
@@ -133,7 +143,9 @@ def train_vae(
     measure_statistics(vae, scenes, device)
     save_state(run / "vae.pt", {"model": vae.state_dict()})
     state_file.unlink(missing_ok=True)
-    log.line(f"vae: {budget.step} steps, held-out psnr {held_out_psnr(vae, device, 256 if device.type == 'cuda' else 2):.2f} dB")
+    log.line(
+        f"vae: {budget.step} steps, held-out psnr {held_out_psnr(vae, device, 256 if device.type == 'cuda' else 2):.2f} dB"
+    )
     return vae
 
 
@@ -143,7 +155,9 @@ def held_out_psnr(vae: Vae, device: torch.device, count: int) -> float:
     return float(psnr(reconstruct(vae, pictures), pictures).mean())
 
 
-def _save_state(path: Path, vae: Vae, optimiser: torch.optim.Optimizer, average: Average, budget: Budget) -> None:
+def _save_state(
+    path: Path, vae: Vae, optimiser: torch.optim.Optimizer, average: Average, budget: Budget
+) -> None:
     state = {"model": vae.state_dict(), "optimiser": optimiser.state_dict(), "average": average.mean}
     save_state(path, state | {"spent": budget.spent, "step": budget.step})
 
@@ -173,7 +187,14 @@ def main() -> None:
     scenes = Scenes(arguments.run / "tokenizer", sizes.text_seq_len, arguments.scenes, arguments.workers)
     budget, log = Budget(arguments.minutes, arguments.steps), Log(arguments.run / "log.txt")
     train_vae(
-        sizes, scenes, arguments.run, device, budget, log, compiled=not arguments.no_compile, batch=arguments.batch
+        sizes,
+        scenes,
+        arguments.run,
+        device,
+        budget,
+        log,
+        compiled=not arguments.no_compile,
+        batch=arguments.batch,
     )
     scenes.close()
 

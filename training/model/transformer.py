@@ -71,8 +71,12 @@ class JointAttention(nn.Module):
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (-1, self.head))
 
-        q = torch.cat([self.norm_added_q(heads(self.add_q_proj(text))), self.norm_q(heads(self.to_q(picture)))], 1)
-        k = torch.cat([self.norm_added_k(heads(self.add_k_proj(text))), self.norm_k(heads(self.to_k(picture)))], 1)
+        q = torch.cat(
+            [self.norm_added_q(heads(self.add_q_proj(text))), self.norm_q(heads(self.to_q(picture)))], 1
+        )
+        k = torch.cat(
+            [self.norm_added_k(heads(self.add_k_proj(text))), self.norm_k(heads(self.to_k(picture)))], 1
+        )
         v = torch.cat([heads(self.add_v_proj(text)), heads(self.to_v(picture))], 1)
         out = attend(q, k, v, table)
         return self.to_add_out(out[:, : text.shape[1]]), self.to_out[0](out[:, text.shape[1] :])
@@ -89,7 +93,12 @@ class DoubleBlock(nn.Module):
         self.ff_context = FeedForward(sizes.hidden_size, sizes.mlp_hidden_size)
 
     def forward(
-        self, text: Tensor, picture: Tensor, of_text: tuple[Tensor, ...], of_picture: tuple[Tensor, ...], table: Table
+        self,
+        text: Tensor,
+        picture: Tensor,
+        of_text: tuple[Tensor, ...],
+        of_picture: tuple[Tensor, ...],
+        table: Table,
     ) -> tuple[Tensor, Tensor]:
         shift1, scale1, gate1, shift2, scale2, gate2 = of_picture
         t_shift1, t_scale1, t_gate1, t_shift2, t_scale2, t_gate2 = of_text

@@ -92,7 +92,9 @@ class Level(nn.Module):
     def __init__(self, inputs: int, outputs: int, layers: int, groups: int, sampler: str) -> None:
         super().__init__()
         widths = [inputs] + [outputs] * layers
-        self.resnets = nn.ModuleList(ResnetBlock(a, b, groups) for a, b in zip(widths, widths[1:], strict=False))
+        self.resnets = nn.ModuleList(
+            ResnetBlock(a, b, groups) for a, b in zip(widths, widths[1:], strict=False)
+        )
         if sampler == "down":
             self.downsamplers = nn.ModuleList([Downsample(outputs)])
         elif sampler == "up":
@@ -115,7 +117,8 @@ class Encoder(nn.Module):
         inputs = [widths[0], *widths]
         last = len(widths) - 1
         self.down_blocks = nn.ModuleList(
-            Level(inputs[i], widths[i], layers, groups, "down" if i < last else "") for i in range(len(widths))
+            Level(inputs[i], widths[i], layers, groups, "down" if i < last else "")
+            for i in range(len(widths))
         )
         self.mid_block = MidBlock(widths[-1], groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], NORM_EPS)
@@ -139,7 +142,8 @@ class PictureDecoder(nn.Module):
         self.conv_in = nn.Conv2d(latents, descending[0], 3, padding=1)
         self.mid_block = MidBlock(descending[0], groups)
         self.up_blocks = nn.ModuleList(
-            Level(inputs[i], descending[i], layers + 1, groups, "up" if i < last else "") for i in range(len(widths))
+            Level(inputs[i], descending[i], layers + 1, groups, "up" if i < last else "")
+            for i in range(len(widths))
         )
         self.conv_norm_out = nn.GroupNorm(groups, widths[0], NORM_EPS)
         self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)

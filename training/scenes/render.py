@@ -53,7 +53,7 @@ paint = _paint
 def compile_paint() -> None:
     """Makes one primitive one kernel, on devices with a compiler."""
     global paint  # noqa: PLW0603  a function of the module, so that `render` stays plain
-    paint = torch.compile(_paint, dynamic=False)
+    paint = torch.compile(_paint, dynamic=True)
 
 
 def to_bytes(pictures: Tensor) -> Tensor:
