@@ -28,7 +28,9 @@ def render(packed: Tensor, height: int, width: int) -> Tensor:
     y = (frame_y * (height / short))[None, :, None]
     pictures = torch.zeros(packed.shape[0], 3, height, width, device=device)
     for row in range(packed.shape[1]):
-        pictures = paint(pictures, packed[:, row], x, y, frame_y, width / short, height / short, short)
+        pictures = paint(
+            pictures, packed[:, row].clone(), x, y, frame_y, width / short, height / short, short
+        )
     return pictures
 
 
