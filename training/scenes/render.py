@@ -28,16 +28,34 @@ def render(packed: Tensor, height: int, width: int) -> Tensor:
     y = (frame_y * (height / short))[None, :, None]
     pictures = torch.zeros(packed.shape[0], 3, height, width, device=device)
     for row in range(packed.shape[1]):
-        field = dict(zip(FIELDS, packed[:, row].unbind(-1), strict=True))
-        field = {name: value[:, None, None] for name, value in field.items()}
-        away_x = x - (field["anchor_x"] * (width / short) + field["shift_x"])
-        away_y = y - (field["anchor_y"] * (height / short) + field["shift_y"])
-        share = _cover(_distance(field, away_x, away_y), short) * (field["outline"] > 0)
-        other = _other_share(field, away_x, away_y, frame_y[None, :, None], short)[:, None]
-        first = torch.stack([field["red"], field["green"], field["blue"]], 1)
-        second = torch.stack([field["red2"], field["green2"], field["blue2"]], 1)
-        pictures = pictures + share[:, None] * (first + other * (second - first) - pictures)
+        pictures = paint(
+            pictures, packed[:, row].clone(), x, y, frame_y, width / short, height / short, short
+        )
     return pictures
+
+
+def _paint(
+    pictures: Tensor, row: Tensor, x: Tensor, y: Tensor, frame_y: Tensor, wide: float, high: float, short: int
+) -> Tensor:
+    """`pictures` with one primitive of each scene on top."""
+    field = dict(zip(FIELDS, row.unbind(-1), strict=True))
+    field = {name: value[:, None, None] for name, value in field.items()}
+    away_x = x - (field["anchor_x"] * wide + field["shift_x"])
+    away_y = y - (field["anchor_y"] * high + field["shift_y"])
+    share = _cover(_distance(field, away_x, away_y), short) * (field["outline"] > 0)
+    other = _other_share(field, away_x, away_y, frame_y[None, :, None], short)[:, None]
+    first = torch.stack([field["red"], field["green"], field["blue"]], 1)
+    second = torch.stack([field["red2"], field["green2"], field["blue2"]], 1)
+    return pictures + share[:, None] * (first + other * (second - first) - pictures)
+
+
+paint = _paint
+
+
+def compile_paint() -> None:
+    """Makes one primitive one kernel, on devices with a compiler."""
+    global paint  # noqa: PLW0603  a function of the module, so that `render` stays plain
+    paint = torch.compile(_paint, dynamic=True)
 
 
 def to_bytes(pictures: Tensor) -> Tensor:
