@@ -24,8 +24,13 @@ EDGE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Seen:
-    """An object found. x, y: middle of its box as fractions of the frame; area: of the square over the shorter
-    side; mask: where it is, holes included when they show the background."""
+    """An object found.
+
+    likeness  of its mask to that of its shape, 0..1
+    x, y      the middle of its bounding box, as fractions of the frame
+    area      as a part of the square over the frame's shorter side
+    mask      [H, W], where it is
+    """
 
     colour: str | None
     shape: str | None
@@ -76,7 +81,7 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     if mask.sum() < LEAST_AREA * min(height, width) ** 2:
         return None
     inner = grown(mask, -2) & region
-    colour = name_of(commonest(lab[inner if inner.sum() > 20 else core]), OBJECT_NAMES)
+    colour = _colour(lab[inner if inner.sum() > 20 else core])
     # An edge's mixed pixels are foreground by half on both sides, so the area is that of the hard mask.
     shape, likeness = name_shape(_sharpened(soft))
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
@@ -89,6 +94,13 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
         float(mask.sum()) / min(height, width) ** 2,
         mask,
     )
+
+
+def _colour(pixels: Float) -> str | None:
+    """The name of the colour that most of the pixels, OKLab [N, 3], have; None when no colour prevails."""
+    colour = commonest(pixels)
+    prevails = (np.linalg.norm(pixels - colour, axis=1) < 2 * NEAR).mean() > 0.5
+    return name_of(colour, OBJECT_NAMES) if prevails else None
 
 
 def _sharpened(soft: Float) -> Float:
