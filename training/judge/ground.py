@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.judge.colours import Bytes, name_of, to_lab
+from training.judge.regions import label
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -20,6 +21,10 @@ UNIFORM_SHARE = 0.85
 """Of a plain background's pixels along the edge, so many must be near their median."""
 CONSTANT_SHARE = 0.86
 FEW_SHARE = 0.36
+PURE_SHARE = 0.6
+SPECK_AREA = 0.006
+"""Of the square over the shorter side."""
+SPECKLED_SHARE = 0.04
 _MIXES = 9
 
 
@@ -81,7 +86,14 @@ class Ground:
         edge = self._edge(self.lab)
         median = np.median(edge, 0)
         near = np.linalg.norm(edge - median, axis=1) < NEAR
-        return bool(near.mean() >= UNIFORM_SHARE) and name_of(median) == colour
+        return name_of(median) == colour and bool(near.mean() >= UNIFORM_SHARE) and not self._speckled()
+
+    def _speckled(self) -> bool:
+        """Whether regions too small for objects cover a part of the frame, as dots do."""
+        labels, _ = label(self.away > NEAR)
+        areas = np.bincount(labels.ravel())[1:]
+        specks = areas[areas < SPECK_AREA * min(labels.shape) ** 2].sum()
+        return bool(specks > SPECKLED_SHARE * labels.size)
 
     def top_and_bottom(self) -> tuple[str | None, str | None]:
         """Names of the colours along the upper and the lower edge."""
@@ -110,7 +122,9 @@ class Ground:
         names = [name_of(end) for end in self._ends]
         second = self.second
         background = self.away < NEAR
-        share = float(second[background].mean()) if background.any() else 0.0
+        if not background.any() or self._share_of_pure_pixels(background) < PURE_SHARE:
+            return False
+        share = float(second[background].mean())
         if share > 0.5:
             names, second, share = names[::-1], ~second, 1 - share
         if kind == "dots":
@@ -124,6 +138,12 @@ class Ground:
             if _constancy(second, background, down, right) > CONSTANT_SHARE
         ]
         return constant == ([direction] if kind == "stripes" else [])
+
+    def _share_of_pure_pixels(self, background: Mask) -> float:
+        """Share of the background's pixels that have one of a pattern's colours, and are no mix of them."""
+        pixels = self.lab[background]
+        away = np.minimum(*(np.linalg.norm(pixels - end, axis=1) for end in self._ends))
+        return float((away < NEAR).mean())
 
 
 def commonest(colours: Float) -> Float:

@@ -18,6 +18,8 @@ Mask = npt.NDArray[np.bool_]
 
 LEAST_AREA = 0.0035
 """Of the square over the shorter side; smaller regions are dirt."""
+MOST_AREA = 0.75
+"""Of the frame; what covers more is no object on a background."""
 EDGE_SHARE = 0.5
 """A pixel is an object's when it is at least so much of the object's distance away from what lies behind."""
 
@@ -50,7 +52,8 @@ def find_objects(lab: Float, away: Float, within: Mask | None = None, whole: boo
     """
     height, width = away.shape
     least = LEAST_AREA * min(height, width) ** 2
-    rough = away > NEAR
+    # Where a texture's two colours meet, their mix may be that of the background: such lines are bridged.
+    rough = grown(grown(away > NEAR, 1), -1)
     if within is not None:
         rough &= within
     labels, number = label(rough)
@@ -59,6 +62,8 @@ def find_objects(lab: Float, away: Float, within: Mask | None = None, whole: boo
         area = rough & (labels == region)
         if area.sum() < least:
             break
+        if area.mean() > MOST_AREA:
+            continue
         seen = _seen(lab, away, area, whole)
         if seen is not None:
             found.append(seen)
@@ -75,6 +80,8 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     contrast = float(np.quantile(away[heart if heart.sum() > 60 else core], 0.15))
     soft = np.clip(away / contrast, 0, 1) * grown(region, 1)
     mask = soft > EDGE_SHARE
+    bridged = grown(grown(mask, 1), -1)
+    mask, soft = bridged, np.where(bridged & ~mask, 1.0, soft)
     if whole:
         mask = filled(mask)
         soft = np.where(grown(mask, -1), 1.0, soft)

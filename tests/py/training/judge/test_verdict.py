@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from training.judge import Verdict, judge  # noqa: E402
 from training.judge.colours import Bytes  # noqa: E402
-from training.scenes import EVALUATION, TRAINING, Mix, Scene, pack, sample  # noqa: E402
+from training.scenes import EVALUATION, TRAINING, Item, Mix, Scene, pack, sample  # noqa: E402
 from training.scenes.render import render, to_bytes  # noqa: E402
 from training.scenes.scene import SHAPES  # noqa: E402
 from training.scenes.themes import THEMES  # noqa: E402
@@ -26,26 +26,33 @@ from training.scenes.themes import THEMES  # noqa: E402
 Drawn = list[tuple[Scene, Bytes]]
 
 
-def drawn(number: int, size: int, mix: Mix, first: int = 0) -> Drawn:
-    scenes = [sample("held_out", seed, mix) for seed in range(first, first + number)]
+def draw(scenes: list[Scene], height: int, width: int) -> list[Bytes]:
+    """Pictures, four at a time and without empty rows, which is quickest on a CPU."""
     pictures: list[Bytes] = []
     with torch.inference_mode():
-        for start in range(0, number, 4):
-            packed = torch.from_numpy(pack(scenes[start : start + 4]))
-            pictures += list(to_bytes(render(packed, size, size)).permute(0, 2, 3, 1).numpy())
-    return list(zip(scenes, pictures, strict=True))
+        for start in range(0, len(scenes), 4):
+            packed = pack(scenes[start : start + 4])
+            used = int(packed[:, :, 0].any(0).sum())
+            some = to_bytes(render(torch.from_numpy(packed[:, :used]), height, width))
+            pictures += list(some.permute(0, 2, 3, 1).numpy())
+    return pictures
+
+
+def drawn(number: int, size: int, mix: Mix, first: int = 0) -> Drawn:
+    scenes = [sample("held_out", seed, mix) for seed in range(first, first + number)]
+    return list(zip(scenes, draw(scenes, size, size), strict=True))
 
 
 @pytest.fixture(scope="module")
 def objects() -> Drawn:
     """What a model is judged by, at 128."""
-    return drawn(60, 128, EVALUATION)
+    return drawn(48, 128, EVALUATION)
 
 
 @pytest.fixture(scope="module")
 def every_kind() -> Drawn:
     """What a model is trained on, at 128."""
-    return drawn(48, 128, TRAINING)
+    return drawn(32, 128, TRAINING)
 
 
 def noisy(picture: Bytes) -> Bytes:
@@ -81,9 +88,9 @@ def test_rendered_scenes_are_right_at_256() -> None:
 
 
 def test_frames_need_not_be_square() -> None:
-    scenes = [sample("held_out", seed, EVALUATION) for seed in range(12)]
+    scenes = [sample("held_out", seed, EVALUATION) for seed in range(8)]
     for height, width in ((96, 160), (160, 96)):
-        pictures = to_bytes(render(torch.from_numpy(pack(scenes)), height, width)).permute(0, 2, 3, 1).numpy()
+        pictures = draw(scenes, height, width)
         wrong = [
             scene for scene, picture in zip(scenes, pictures, strict=True) if not judge(picture, scene).right
         ]
@@ -94,9 +101,7 @@ def test_shuffled_scenes_fall_to_chance(objects: Drawn) -> None:
     pictures = [picture for _, picture in objects]
     scenes = [scene for scene, _ in objects]
     verdicts = [
-        judge(picture, scene)
-        for shift in (1, 2)
-        for picture, scene in zip(pictures, scenes[shift:] + scenes[:shift], strict=True)
+        judge(picture, scene) for picture, scene in zip(pictures, scenes[1:] + scenes[:1], strict=True)
     ]
     for name, most in (
         ("colour", 0.2),
@@ -131,29 +136,59 @@ COLOURS = (
 PLAIN = (*COLOURS, "light blue", "dark blue", "light green", "dark green")
 
 
-def altered(scene: Scene, name: str) -> Scene | None:
-    """A scene that differs in one attribute only; None when the scene has none to alter."""
+def _with_first(scene: Scene, first: Item) -> Scene:
+    return replace(scene, items=(first, *scene.items[1:]))
+
+
+def _other_colour(scene: Scene) -> Scene:
+    return _with_first(scene, replace(scene.items[0], colour=other(scene.items[0].colour, COLOURS)))
+
+
+def _other_shape(scene: Scene) -> Scene:
+    return _with_first(scene, replace(scene.items[0], shape=other(scene.items[0].shape, SHAPES)))
+
+
+def _other_place(scene: Scene) -> Scene | None:
+    moved = replace(scene.items[0], x=(scene.items[0].x + 0.5) % 1.0)
+    return _with_first(scene, moved) if "place" in scene.told else None
+
+
+def _other_size(scene: Scene) -> Scene | None:
+    sizes = {"small": "large", "large": "small"}
     first = scene.items[0]
+    if scene.kind != "single" or first.size not in sizes:
+        return None
+    return _with_first(scene, replace(first, size=sizes[first.size]))
+
+
+def _other_background(scene: Scene) -> Scene | None:
     background = scene.background
-    if name == "colour":
-        return replace(scene, items=(replace(first, colour=other(first.colour, COLOURS)), *scene.items[1:]))
-    if name == "shape":
-        return replace(scene, items=(replace(first, shape=other(first.shape, SHAPES)), *scene.items[1:]))
-    if name == "place" and "place" in scene.told:
-        return replace(scene, items=(replace(first, x=(first.x + 0.5) % 1.0),))
-    if name == "size" and scene.kind == "single" and first.size != "medium":
-        return replace(scene, items=(replace(first, size={"small": "large", "large": "small"}[first.size]),))
-    if name == "background" and background.kind == "plain":
-        return replace(scene, background=replace(background, colours=(other(background.colours[0], PLAIN),)))
-    if name == "relation" and scene.relation not in {"", "inside"}:
-        turned = {"left of": "right of", "right of": "above", "above": "below", "below": "left of"}
-        return replace(scene, relation=turned[scene.relation])
-    return None
+    if background.kind != "plain":
+        return None
+    return replace(scene, background=replace(background, colours=(other(background.colours[0], PLAIN),)))
 
 
-@pytest.mark.parametrize("name", ["colour", "shape", "place", "size", "background", "relation"])
+def _other_relation(scene: Scene) -> Scene | None:
+    turned = {"left of": "right of", "right of": "above", "above": "below", "below": "left of"}
+    return replace(scene, relation=turned[scene.relation]) if scene.relation in turned else None
+
+
+ALTERATIONS: dict[str, Callable[[Scene], Scene | None]] = {
+    "colour": _other_colour,
+    "shape": _other_shape,
+    "place": _other_place,
+    "size": _other_size,
+    "background": _other_background,
+    "relation": _other_relation,
+}
+"""Each makes a scene that differs in one attribute only; None when there is none to alter."""
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
 def test_each_attribute_altered_alone_is_caught_alone(objects: Drawn, name: str) -> None:
-    cases = [(picture, new) for scene, picture in objects if (new := altered(scene, name)) is not None][:24]
+    cases = [(picture, new) for scene, picture in objects if (new := ALTERATIONS[name](scene)) is not None][
+        :16
+    ]
     assert len(cases) >= 6
     for picture, new in cases:
         found = judge(picture, new)
@@ -171,26 +206,24 @@ def test_what_is_not_told_is_not_judged(objects: Drawn) -> None:
 
 
 def test_kinds_of_background_are_told_from_each_other() -> None:
-    """Each pattern's picture is right for its own scene and wrong for every other kind and direction."""
-    dice_scenes: dict[tuple[str, str], Scene] = {}
+    """Each background's picture is right for its own scene and wrong for every other kind and direction."""
+    found: dict[tuple[str, str], Scene] = {}
     seed = 0
-    mix = Mix(kinds={"empty": 1})
-    while len(dice_scenes) < 7:
-        scene = sample("train", seed, mix)
-        dice_scenes.setdefault((scene.background.kind, scene.background.direction), scene)
+    while len(found) < 7:
+        scene = sample("train", seed, Mix(kinds={"empty": 1}))
+        found.setdefault((scene.background.kind, scene.background.direction), scene)
         seed += 1
-    scenes = list(dice_scenes.values())
-    pictures = to_bytes(render(torch.from_numpy(pack(scenes)), 96, 96)).permute(0, 2, 3, 1).numpy()
-    for scene, picture in zip(scenes, pictures, strict=True):
-        for key in dice_scenes:
-            kind, direction = key
-            colours = scene.background.colours if kind == "plain" else (*scene.background.colours, "red")[:2]
-            claimed = replace(scene.background, kind=kind, direction=direction, colours=colours)
+    scenes = list(found.values())
+    for scene, picture in zip(scenes, draw(scenes, 96, 96), strict=True):
+        own = scene.background
+        for kind, direction in found:
+            if kind == "plain":
+                colours = own.colours[:1]
+            else:
+                colours = own.colours if len(own.colours) == 2 else (own.colours[0], own.colours[0])
+            claimed = replace(own, kind=kind, direction=direction, colours=colours)
             right = judge(picture, replace(scene, background=claimed)).background
-            assert right == (key == (scene.background.kind, scene.background.direction)), (
-                scene.background,
-                key,
-            )
+            assert right == ((kind, direction) == (own.kind, own.direction)), (own, kind, direction)
 
 
 def test_counts_are_counted() -> None:
@@ -205,15 +238,22 @@ def test_counts_are_counted() -> None:
 
 @pytest.fixture(scope="module")
 def themes() -> Drawn:
-    return drawn(33, 128, Mix(kinds={"composed": 1}))
+    """Two of each theme."""
+    found: dict[str, list[Scene]] = {theme: [] for theme in THEMES}
+    seed = 0
+    while min(map(len, found.values())) < 2:
+        scene = sample("train", seed, Mix(kinds={"composed": 1}))
+        found[scene.theme].append(scene)
+        seed += 1
+    scenes = [scene for some in found.values() for scene in some[:2]]
+    return list(zip(scenes, draw(scenes, 96, 96), strict=True))
 
 
 def test_composed_scenes_are_right_and_other_colours_are_not(themes: Drawn) -> None:
-    assert {scene.theme for scene, _ in themes} == set(THEMES)
     for scene, picture in themes:
         assert judge(picture, scene).right, scene
         used = {part.colour for part in scene.parts} | {scene.background.colours[0]}
-        free = [name for name in ("purple", "turquoise", "pink", "orange") if name not in used][0]
+        free = next(name for name in ("purple", "turquoise", "pink", "orange") if name not in used)
         parts = (replace(scene.parts[0], colour=free), *scene.parts[1:])
         assert judge(picture, replace(scene, parts=parts)).colour is False, scene
         sky = replace(scene.background, colours=(free,))
@@ -228,6 +268,7 @@ def test_mush_and_nothing_are_wrong(objects: Drawn) -> None:
             found = judge(picture, scene)
             assert found.shape is False
             assert found.colour is False
+            assert not found.right
 
 
 def test_only_pictures_can_be_judged(objects: Drawn) -> None:

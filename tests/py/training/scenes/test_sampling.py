@@ -1,4 +1,4 @@
-"""Scenes are the same for a seed, lie in the frame, stand out from what is behind, and keep to their split."""
+"""Scenes are the same for a seed, lie in the frame, stand out from what is behind, keep to their split."""
 
 from __future__ import annotations
 
