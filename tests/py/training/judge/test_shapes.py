@@ -29,7 +29,8 @@ def polygon(corners: Points, size: float, degrees: float) -> np.ndarray:
 
 
 def averaged(image: Image.Image) -> np.ndarray:
-    return np.asarray(image, float).reshape(160, 4, 200, 4).mean((1, 3)) / 255
+    values: np.ndarray = np.asarray(image, float).reshape(160, 4, 200, 4).mean((1, 3)) / 255
+    return values
 
 
 def regular(corners: int, inner: float = 0.0) -> Points:
@@ -79,14 +80,11 @@ def test_rounded_shapes_have_their_names(size: float) -> None:
         x, y, radius = 4 * (90 + size * x), 4 * (70 + size * y), 4 * size * radius
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill)
 
-    for name, first, second in (
-        ("ring", (0, 0, 1), (0, 0, 0.6)),
-        ("crescent", (0, 0, 1), (0.45, -0.18, 0.8)),
-    ):
+    for name, x, y, radius in (("ring", 0.0, 0.0, 0.6), ("crescent", 0.45, -0.18, 0.8)):
         image = Image.new("L", (800, 640))
         pen = ImageDraw.Draw(image)
-        disc(pen, *first, 255)
-        disc(pen, *second, 0)
+        disc(pen, 0, 0, 1, 255)
+        disc(pen, x, y, radius, 0)
         assert name_shape(averaged(image))[0] == name
     image = Image.new("L", (800, 640))
     pen = ImageDraw.Draw(image)

@@ -6,8 +6,11 @@ Bounds are those of its use: 99 of 100 at 256 pixels, 98 at 128. Measured over t
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -275,6 +278,11 @@ def test_only_pictures_can_be_judged(objects: Drawn) -> None:
     for picture in (np.zeros((128, 128), np.uint8), np.zeros((32, 128, 3), np.uint8)):
         with pytest.raises(ValueError, match="uint8"):
             judge(picture, objects[0][0])
+
+
+def test_the_judge_starts_without_torch() -> None:
+    code = "import sys, training.judge; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4])
 
 
 def test_a_verdict_is_right_unless_something_told_is_wrong() -> None:

@@ -36,7 +36,8 @@ def shape(name: str, height: int, width: int, **more: float) -> np.ndarray:
     item = Item(
         name, "white", ONE, "medium", more.get("x", 0.5), more.get("y", 0.5), 0.2, more.get("turn", 0.0)
     )
-    return rendered([Scene("single", DARK, (item,))], height, width)[0, 0]
+    cover: np.ndarray = rendered([Scene("single", DARK, (item,))], height, width)[0, 0]
+    return cover
 
 
 def rendered(scenes: list[Scene], height: int, width: int) -> np.ndarray:
