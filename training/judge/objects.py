@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.judge.colours import OBJECT_NAMES, name_of
+from training.judge.colours import OBJECT_NAMES, name_of, prototypes
 from training.judge.ground import NEAR, commonest
 from training.judge.regions import filled, grown, label
 from training.judge.shapes import name_shape
@@ -28,6 +28,7 @@ EDGE_SHARE = 0.5
 class Seen:
     """An object found.
 
+    beside_white  its colour where it is not white: that of an object with white stripes or dots
     likeness  of its mask to that of its shape, 0..1
     x, y      the middle of its bounding box, as fractions of the frame
     area      as a part of the square over the frame's shorter side
@@ -35,6 +36,7 @@ class Seen:
     """
 
     colour: str | None
+    beside_white: str | None
     shape: str | None
     likeness: float
     x: float
@@ -88,12 +90,13 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     if mask.sum() < LEAST_AREA * min(height, width) ** 2:
         return None
     inner = grown(mask, -2) & region
-    colour = _colour(lab[inner if inner.sum() > 20 else core])
+    pixels = lab[inner if inner.sum() > 20 else core]
     # An edge's mixed pixels are foreground by half on both sides, so the area is that of the hard mask.
     shape, likeness = name_shape(_sharpened(soft))
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     return Seen(
-        colour,
+        _colour(pixels),
+        _colour(pixels[np.linalg.norm(pixels - prototypes()["white"], axis=1) > 2 * NEAR]),
         shape,
         likeness,
         float(columns[0] + columns[-1] + 1) / 2 / width,
@@ -105,6 +108,8 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
 
 def _colour(pixels: Float) -> str | None:
     """The name of the colour that most of the pixels, OKLab [N, 3], have; None when no colour prevails."""
+    if not len(pixels):
+        return None
     colour = commonest(pixels)
     prevails = (np.linalg.norm(pixels - colour, axis=1) < 2 * NEAR).mean() > 0.5
     return name_of(colour, OBJECT_NAMES) if prevails else None
