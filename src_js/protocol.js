@@ -38,7 +38,10 @@ import { KleinbildError } from "./errors.js";
  * @property {number} missingBytes of them, still to be downloaded
  * @property {number} laterBytes still to be downloaded that only some pictures need
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
+ * @property {string} model the manifest's id
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ * @property {string[]} examples prompts that suit the model, or none
+ * @property {{ width: number, height: number }[]} sizes pixels that suit the model, or none
  */
 
 /**
@@ -47,7 +50,10 @@ import { KleinbildError } from "./errors.js";
  * @property {number} whole with all of them kept, so that the next picture starts at once
  * @property {number} budget that it may use
  * @property {string} refusal why it cannot be made here, "" when it can
+ * @property {StageFlops} flops
  */
+
+/** Arithmetic of one picture's stages; transformer: of one step. @typedef {{ text_encoder: number, transformer: number, vae_decoder: number }} StageFlops */
 
 /**
  * @typedef {object} KernelReport one kind of work and the kernels that can do it on this GPU

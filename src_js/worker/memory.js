@@ -18,10 +18,17 @@ export async function planMemory({ manifest }, runtime, { precision, picture, me
   const engine = runtime?.engine ?? { info: await inspectDevice(navigator.gpu, precision) };
   const budget = memoryBudget ?? defaultBudget(engine.info);
   try {
-    return { ...memoryNeeds(planWithin(engine, manifest, picture, budget)), budget, refusal: "" };
+    const plan = planWithin(engine, manifest, picture, budget);
+    return { ...memoryNeeds(plan), flops: stageFlops(plan), budget, refusal: "" };
   } catch (caught) {
     const { code, message } = asKleinbildError(caught);
     if (code !== "too-large") throw caught;
-    return { ...memoryNeeds(planPicture(engine, manifest, picture)), budget, refusal: message };
+    const plan = planPicture(engine, manifest, picture);
+    return { ...memoryNeeds(plan), flops: stageFlops(plan), budget, refusal: message };
   }
+}
+
+/** @param {import("../pipeline/plan.js").PicturePlan} plan @returns {import("../protocol.js").StageFlops} */
+function stageFlops({ programs }) {
+  return { text_encoder: programs.text_encoder.flops, transformer: programs.step.flops, vae_decoder: programs.vae_decoder.flops };
 }

@@ -81,7 +81,10 @@ export async function inspectModel({ manifest, store }) {
     missingBytes: bytes(required.filter((file) => missing.has(file))),
     laterBytes: bytes(later.filter((file) => missing.has(file))),
     persistent: store.persistent,
+    model: manifest.id,
     defaults: { width, height, steps },
+    examples: manifest.examples,
+    sizes: manifest.sizes.map(([w = width, h = height]) => ({ width: w, height: h })),
   };
 }
 

@@ -48,7 +48,7 @@ export function backgroundText(i18n, { bytes, totalBytes, done, problem }) {
   return i18n.t("make.background.running", { bytes: i18n.bytes(bytes), total: i18n.bytes(totalBytes) });
 }
 
-/** @param {I18n} i18n @param {import("../../protocol.js").MemoryNeeds} needs @returns {string} what a picture needs of the GPU's memory */
+/** @param {I18n} i18n @param {Omit<import("../../protocol.js").MemoryNeeds, "flops">} needs @returns {string} what a picture needs of the GPU's memory */
 export function memoryText(i18n, { least, whole, budget, refusal }) {
   if (refusal) return refusal;
   if (whole <= budget) return i18n.t("make.memory.whole", { whole: i18n.bytes(whole) });

@@ -22,11 +22,11 @@ function setUp() {
   const client = {
     onFailure: /** @type {any} */ (undefined),
     onBackground: /** @type {any} */ (undefined),
-    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
+    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, model: "tiny", examples: [], sizes: [], defaults: { width: 16, height: 16, steps: 4 } }),
     async plan(/** @type {{ picture: { width: number } }} */ { picture }) {
       log.push(`plan ${picture.width}`);
       await plan.planning.shift();
-      return { least: picture.width, whole: 2, budget: 3, refusal: "" };
+      return { least: picture.width, whole: 2, budget: 3, refusal: "", flops: { text_encoder: 1, transformer: 1, vae_decoder: 1 } };
     },
     async start(/** @type {{ background?: boolean }} */ { background }) {
       log.push(background ? "start" : "start without background");
