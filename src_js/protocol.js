@@ -22,10 +22,11 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "start", manifestUrl: string, precision: Precision, background: boolean }} StartMessage background: once a picture was
  *   made, what only other pictures need may be downloaded, too
  * @typedef {{ type: "plan", job: number, manifestUrl: string, precision: Precision,
- *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null }} PlanMessage what a picture will need of the GPU's memory
- * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null }}
- *   GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself never is;
- *   memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest
+ *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null, preview?: boolean }} PlanMessage what a picture
+ *   will need of the GPU's memory; preview: with previews, where they fit
+ * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null,
+ *   preview?: boolean }} GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself
+ *   never is; memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest; preview: previews are wanted after the steps
  * @typedef {{ type: "tune" }} TuneMessage measures the kernels again and answers "ready"; a cancel without a job ends it
  * @typedef {{ type: "forget" }} ForgetMessage removes what was kept of prompts
  * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
@@ -47,6 +48,7 @@ import { KleinbildError } from "./errors.js";
  * @property {number} whole with all of them kept, so that the next picture starts at once
  * @property {number} budget that it may use
  * @property {string} refusal why it cannot be made here, "" when it can
+ * @property {boolean} [previews] whether there will be previews, of a picture that asked for them
  */
 
 /**
@@ -115,6 +117,21 @@ import { KleinbildError } from "./errors.js";
  * @property {number[]} shape
  * @property {Int32Array | Float32Array | Uint8Array | Uint8ClampedArray} data
  *
+ * @typedef {object} PreviewMessage what the picture looks like so far: the estimate of the clean picture after a step, decoded small. Not
+ *   after every step where a step is quick, and none after the last, which the picture itself follows
+ * @property {"preview"} type
+ * @property {number} job
+ * @property {number} step finished ones: 1 .. steps - 1
+ * @property {number} width pixels; of the picture's shape within one pixel of its own grid, to be stretched to the picture's size
+ * @property {number} height
+ * @property {Uint8ClampedArray<ArrayBuffer>} rgba opaque pixels, row by row
+ *
+ * @typedef {object} ResumedMessage the GPU was lost in the middle of a picture, and the picture goes on from its last finished step
+ * @property {"resumed"} type
+ * @property {number} job
+ * @property {number} step finished ones that are kept
+ * @property {number} losses in this picture so far
+ *
  * @typedef {object} ResultMessage
  * @property {"result"} type
  * @property {number} job
@@ -129,7 +146,8 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | BackgroundMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | BackgroundMessage | TraceMessage
+ *   | PreviewMessage | ResumedMessage | ResultMessage | ErrorMessage} FromWorker
  */
 
 export const MAX_PROMPT_CHARACTERS = 100_000;

@@ -51,6 +51,15 @@ const ADVICE = {
     steps: ["Try again: the model is loaded afresh, nothing is downloaded.",
       "If it happens again, choose a smaller picture or close other programs that use the GPU."],
   }),
+  "worker-lost": () => ({
+    title: "The page's worker stopped",
+    steps: ["Try again: the model is loaded afresh, nothing is downloaded.",
+      "If it happens again, choose a smaller picture or close other programs: the computer may be out of memory."],
+  }),
+  "in-use": () => ({
+    title: "Another tab is using the model",
+    steps: ["Make the picture there, or close that tab and try again."],
+  }),
   "bad-manifest": () => ({ title: "The site is damaged", steps: ["Whoever runs this site must build it again."] }),
   "bad-shard": () => ({
     title: "A part of the model is damaged",

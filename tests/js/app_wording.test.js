@@ -8,7 +8,7 @@ import {
 
 /** @type {import("../../src_js/errors.js").ErrorCode[]} */
 const CODES = ["no-webgpu", "no-adapter", "out-of-memory", "device-lost", "bad-manifest", "bad-shard", "download-failed",
-  "incomplete", "storage-full", "too-large", "cancelled", "bad-input", "internal"];
+  "worker-lost", "in-use", "incomplete", "storage-full", "too-large", "cancelled", "bad-input", "internal"];
 
 test("bytes and seconds", () => {
   assert.deepEqual([0, 999, 1000, 25600, 5225022190, 2e13].map(formatBytes),
