@@ -21,16 +21,16 @@ import { testRandom } from "../support/random.js";
 const random = testRandom("previews.test.js");
 const TEXT_TOKENS = 40;
 const PAD_ID = 1956;
-const STEPS = 4;
+const STEPS = 3;
 /** @type {import("../../../src_js/manifest.js").ModelConfig} */
 const config = JSON.parse(readFileSync(new URL("../../../src_js/bench/small.json", import.meta.url), "utf8"));
 config.prompt.text_seq_len = TEXT_TOKENS;
 // a transformer that is much dearer than the decoder, as the real one is: only then do previews cost next to nothing
-Object.assign(config.transformer, { hidden_size: 384, num_attention_heads: 12, mlp_hidden_size: 1152, num_single_layers: 3 });
+Object.assign(config.transformer, { hidden_size: 384, num_attention_heads: 12, mlp_hidden_size: 1152, num_single_layers: 1 });
 Object.assign(config.vae_decoder, { block_out_channels: [8, 8, 8, 8], norm_num_groups: 4 });
 const manifest = syntheticManifest(config, { format: "f32" });
 const vocabulary = { ...vocabularyOf(PRUNED_TOKENIZER, PAD_ID), max_length: TEXT_TOKENS };
-const SETTINGS = { prompt: "a red fox", width: 48, height: 32, seed: 3n, steps: STEPS, latents: null };
+const SETTINGS = { prompt: "a red fox", width: 32, height: 16, seed: 3n, steps: STEPS, latents: null };
 
 const files = new Map(manifest.shards.map(({ sha256, bytes }) => (
   [sha256, new Uint8Array(Float32Array.from({ length: bytes / 4 }, () => 0.2 * random.next() - 0.1).buffer)])));
@@ -49,6 +49,8 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     let plain;
     /** @type {FinishedStep[]} */
     const steps = [];
+    /** @type {Preview[]} */
+    const previews = [];
     before(async () => {
       engine = await openEngine(precision);
       generator = new Generator({ engine, manifest, vocabulary, readShard });
@@ -57,8 +59,6 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     after(() => engine.destroy());
 
     test("the picture is the same bit for bit with previews and without, one comes after each step but the last, in order", async () => {
-      /** @type {Preview[]} */
-      const previews = [];
       let fraction = 0;
       const { rgba } = await generator.generate(SETTINGS, {
         onPreview: (preview) => previews.push(preview),
@@ -69,17 +69,14 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       });
       assert.deepEqual(rgba, plain);
       assert.ok(fraction > 0.999);
-      assert.deepEqual(previews.map(({ step, width, height }) => [step, width, height]), [[1, 48, 32], [2, 48, 32], [3, 48, 32]]);
+      assert.deepEqual(previews.map(({ step, width, height }) => [step, width, height]), [[1, 32, 16], [2, 32, 16]]);
       assert.ok(new Set(previews.map(({ rgba: pixels }) => pixels.join())).size === previews.length, "each is another one");
     });
 
     test("a preview is the decoded estimate of the clean latents", async () => {
-      const { rows, columns } = { rows: 2, columns: 3 };
+      const { rows, columns } = { rows: 1, columns: 2 };
       const { in_channels: channels } = config.transformer;
       const schedule = sigmas(rows * columns, STEPS);
-      /** @type {Preview[]} */
-      const previews = [];
-      await generator.generate(SETTINGS, { onPreview: (preview) => previews.push(preview) });
       let old = packLatents(torchRandn(SETTINGS.seed, channels * rows * columns), channels, rows, columns);
       for (const { step, rgba: shown } of previews) {
         const { latents } = /** @type {FinishedStep} */ (steps[step - 1]);
@@ -94,15 +91,17 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
     });
 
     test("the latents of every step are told, and from each of them the picture goes on to the same bits", async () => {
-      assert.deepEqual(steps.map(({ step }) => step), [1, 2, 3, 4]);
-      for (const from of steps) {
+      assert.deepEqual(steps.map(({ step }) => step), [1, 2, 3]);
+      for (const from of [1, 3].map((step) => /** @type {FinishedStep} */ (steps[step - 1]))) {
         /** @type {number[]} */
         const told = [];
         const { rgba } = await generator.generate(SETTINGS, { from, onStep: ({ step }) => told.push(step) });
         assert.deepEqual(rgba, plain, `from step ${from.step}`);
-        assert.deepEqual(told, [2, 3, 4].filter((step) => step > from.step));
+        assert.deepEqual(told, [2, 3].filter((step) => step > from.step));
       }
     });
+
+    if (precision === "f16") return;                       // what follows does not depend on it
 
     test("a cancel in the middle of the steps is followed by no preview, and takes no memory", async () => {
       generator.residency.clear();
@@ -118,7 +117,6 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       generator.residency.clear();
       assert.deepEqual([late, engine.memory.bytes], [0, 0]);
-      assert.deepEqual((await generator.generate(SETTINGS)).rgba, plain);
     });
 
     test("a traced picture shows the same boundaries and previews", async () => {
@@ -134,7 +132,7 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       });
       assert.deepEqual(rgba, plain);
       assert.deepEqual(names.filter((name) => /latents|preview/.test(name)).sort(), [
-        "latents_0", "latents_1", "latents_2", "latents_3", "preview 1", "preview 2", "preview 3",
+        "latents_0", "latents_1", "latents_2", "preview 1", "preview 2",
       ]);
     });
   });
