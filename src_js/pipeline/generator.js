@@ -6,7 +6,7 @@
  * compare it with the reference pipeline.
  */
 
-import { throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { defaultBudget, planWithin } from "./budget.js";
 import { makePicture } from "./picture_run.js";
 import { Residency } from "./residency.js";
@@ -138,6 +138,12 @@ export class Generator {
     for (const variant of plan.variants) this.engine.pipeline(variant).catch(() => undefined);   // told by the build that needs it
     try {
       return await makePicture(this, settings, observer, plan);
+    } catch (error) {
+      if (!(error instanceof KleinbildError)) {
+        await new Promise((resolve) => setTimeout(resolve));  // news of a lost device may come just after what failed for it
+        this.engine.check();
+      }
+      throw error;
     } finally {
       // What was being loaded ahead ends, too: the next picture must not find a stage that is about to vanish.
       if (observer.signal?.aborted) await this.residency.settled();
