@@ -53,6 +53,8 @@ export class WorkerClient {
     this.onFailure = undefined;
     /** @type {((state: BackgroundState) => void) | undefined} */
     this.onBackground = undefined;
+    /** Throws while this page may not use the GPU. @type {(() => void) | undefined} */
+    this.gate = undefined;
   }
 
   /** @param {string} manifestUrl @returns {Promise<InspectInfo>} what is still to be downloaded; downloads nothing */
@@ -131,6 +133,7 @@ export class WorkerClient {
    */
   #ask(message, answer, job, listeners = {}) {
     return new Promise((resolve, reject) => {
+      if (answer === "ready" || answer === "result") this.gate?.();
       this.#worker ??= this.#create();
       this.#pending.add({ answer, job, resolve, reject, listeners });
       this.#worker.postMessage(message);

@@ -40,7 +40,7 @@ SABOTAGE = """
 # `make` gives everything that a picture's call was told, its PNG as a digest, and how it ended.
 SETUP = """async () => {
   const page = await (await fetch("/")).text();
-  const site = JSON.parse(/id="kleinbild">(.*?)</.exec(page)[1]);
+  const site = JSON.parse(/id="kleinbild">([^<]*)</.exec(page)[1]);
   const base = new URL(/src="([^"]*)\\/app\\/main\\.js"/.exec(page)[1] + "/", location.href).href;
   const { WorkerClient } = await import(base + "app/worker_client.js");
   const client = new WorkerClient(base + "worker/main.js");
