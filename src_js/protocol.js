@@ -28,9 +28,11 @@ import { KleinbildError } from "./errors.js";
  *   preview?: boolean }} GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself
  *   never is; memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest; preview: previews are wanted after the steps
  * @typedef {{ type: "tune" }} TuneMessage measures the kernels again and answers "ready"; a cancel without a job ends it
+ * @typedef {{ type: "usage", job: number }} AskUsageMessage what the worker holds
  * @typedef {{ type: "forget" }} ForgetMessage removes what was kept of prompts
  * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
- * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | ForgetMessage | CancelMessage} ToWorker
+ * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | AskUsageMessage | ForgetMessage
+ *   | CancelMessage} ToWorker
  */
 
 /**
@@ -100,6 +102,17 @@ import { KleinbildError } from "./errors.js";
  * @property {string} problem why it stopped, "" while it goes on; it is tried again after the next picture
  */
 
+/**
+ * @typedef {object} Usage what the worker holds; all zero while no model is on the GPU
+ * @property {number} bytes of GPU memory
+ * @property {number} peakBytes the most that was in use at once since the model was started
+ * @property {number} buffers on the GPU
+ * @property {number} bindGroups of programs that can run
+ * @property {number} pipelines compiled
+ * @property {number} reads from the GPU that are under way
+ * @property {number} files of the model held open
+ */
+
 /** @typedef {"int32"|"float32"|"uint8"} TraceType */
 
 /**
@@ -107,6 +120,7 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "inspected", info: InspectInfo }} InspectedMessage
  * @typedef {{ type: "planned", job: number, needs: MemoryNeeds }} PlannedMessage
  * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
+ * @typedef {{ type: "usage", job: number, usage: Usage }} UsageMessage
  * @typedef {{ type: "forgotten" }} ForgottenMessage
  * @typedef {{ type: "background" } & BackgroundState} BackgroundMessage
  * @typedef {object} TraceMessage
@@ -146,7 +160,7 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | ForgottenMessage | BackgroundMessage | TraceMessage
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | UsageMessage | ForgottenMessage | BackgroundMessage | TraceMessage
  *   | PreviewMessage | ResumedMessage | ResultMessage | ErrorMessage} FromWorker
  */
 

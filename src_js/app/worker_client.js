@@ -30,7 +30,7 @@ import { trustedScriptUrl } from "./trusted_types.js";
 
 /**
  * @typedef {object} Pending
- * @property {"inspected"|"planned"|"ready"|"result"|"forgotten"} answer
+ * @property {"inspected"|"planned"|"ready"|"result"|"usage"|"forgotten"} answer
  * @property {number | null} job
  * @property {(message: any) => void} resolve
  * @property {(error: KleinbildError) => void} reject
@@ -106,6 +106,12 @@ export class WorkerClient {
   async tune(onProgress) {
     if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
     return (await this.#ask({ type: "tune" }, "ready", null, { onProgress })).info;
+  }
+
+  /** @returns {Promise<import("../protocol.js").Usage>} what the worker holds of GPU and files */
+  async usage() {
+    const job = ++this.#jobs;
+    return (await this.#ask({ type: "usage", job }, "usage", job)).usage;
   }
 
   /** Removes what was kept of prompts, in the worker's memory and on this device. @returns {Promise<void>} */

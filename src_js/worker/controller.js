@@ -33,6 +33,7 @@ import { outliveLosses } from "./resumption.js";
 
 /** After these the GPU and the model on it are as good as before. */
 const HARMLESS = new Set(["cancelled", "bad-input", "too-large", "download-failed", "incomplete"]);
+const NOTHING_USED = Object.freeze({ bytes: 0, peakBytes: 0, buffers: 0, bindGroups: 0, pipelines: 0, reads: 0, files: 0 });
 /** Between two news of the download in the background. */
 const NEWS_MS = 250;
 
@@ -78,6 +79,8 @@ export class Controller {
         return this.#exclusively(message.job, (signal) => this.#generate(message, signal));
       case "tune":
         return this.#exclusively(null, (signal) => this.#tune(signal));
+      case "usage":
+        return this.#parts.post({ type: "usage", job: message.job, usage: this.#runtime?.usage() ?? NOTHING_USED }, []);
       case "forget":
         return this.#report(null, async () => {
           await this.#parts.forgetPrompts();

@@ -43,6 +43,7 @@ const BUILD = new URL("..", import.meta.url).pathname;
  * @property {Pick<import("../engine/engine.js").Engine, "info"|"tuning">} engine
  * @property {(options: Pick<LoadOptions, "signal"|"onProgress">) => Promise<import("../protocol.js").ReadyInfo>} tune measures the
  *   kernels again
+ * @property {() => import("../protocol.js").Usage} usage what it holds
  * @property {() => void} destroy gives the GPU's memory back
  */
 
@@ -156,6 +157,7 @@ export async function loadModel({ manifest, store, measurements }, prompts, { pr
         });
         return { ...info, kernels: again };
       },
+      usage: () => ({ ...engine.usage(), files: store.openFiles }),
       destroy: () => engine.destroy(),
     };
   } catch (error) {

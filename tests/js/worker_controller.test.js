@@ -54,7 +54,7 @@ function setUp() {
       await tick();
       throwIfCancelled(signal);
       return {
-        generator, info: { model: "tiny" }, destroy: () => (plan.destroyed += 1),
+        generator, info: { model: "tiny" }, usage: () => ({ bytes: 5 }), destroy: () => (plan.destroyed += 1),
         async tune(/** @type {any} */ { signal: stop, onProgress: report }) {
           report({ stage: "tuning", step: 0, steps: 2, fraction: 0 });
           await tick();
@@ -101,6 +101,17 @@ test("what a picture needs is told before and after the start, and beside a pict
   const answers = posted.filter(({ type }) => type === "planned" || type === "error" || type === "result");
   assert.deepEqual(answers.map(({ type, job, needs, code }) => [type, job, needs?.loaded ?? code]),
     [["planned", 1, false], ["planned", 3, true], ["error", 4, "no-adapter"], ["result", 2, undefined]]);
+});
+
+test("what is held is told at any time", async () => {
+  const { controller, posted } = setUp();
+  await controller.handle({ type: "usage", job: 1 });
+  await controller.handle(START);
+  const picture = controller.handle(generate(2));
+  await controller.handle({ type: "usage", job: 3 });
+  await picture;
+  const told = posted.filter(({ type }) => type === "usage");
+  assert.deepEqual(told.map(({ job, usage }) => [job, usage.bytes]), [[1, 0], [3, 5]]);
 });
 
 test("start, then a picture with progress, a trace and a result", async () => {
