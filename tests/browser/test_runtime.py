@@ -1,4 +1,4 @@
-"""The worker in Chromium: previews, and what real machines do to a GPU and to a worker in the middle of a picture."""
+"""The worker in Chromium: previews, and what real machines do to GPU and worker amid a picture."""
 
 from __future__ import annotations
 
@@ -68,6 +68,17 @@ def test_a_cancel_inside_a_step_keeps_the_gpu_and_the_model(one: Runtime, plain:
     assert again["digest"] == plain["digest"]
     assert "loading" not in again["stages"]
     assert one.devices == before
+
+
+def test_nothing_is_left_of_a_picture(one: Runtime, plain: Told) -> None:
+    held = []
+    for made in range(1, 13):
+        assert one.make(seed=made, steps=2, preview=made % 2 == 0)["message"] == ""
+        if made in (3, 12):
+            held.append(one.usage())
+    assert held[0] == held[1]
+    assert held[0]["bytes"] > 0
+    assert (held[0]["bindGroups"], held[0]["reads"]) == (0, 0)
 
 
 def test_a_worker_that_crashes_is_replaced(one: Runtime, plain: Told) -> None:

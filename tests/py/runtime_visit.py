@@ -1,7 +1,7 @@
-"""A page of the site without the app, with a worker client of its own, and a worker whose GPU a test can take away.
+"""A page of the site without the app, with a worker client of its own, whose GPU a test can take away.
 
-The worker's script is what the site serves, with `SABOTAGE` put in front of it on its way to the browser: nothing of that is
-in the product.
+The worker's script is what the site serves, with `SABOTAGE` put in front of it on its way to the browser:
+nothing of that is in the product.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Route
 
-# The worker tells its tale to the page: at a step that the test names, so often, it destroys the device, throws outside of
-# every promise, or only notes the time.
+# At the news of a step that the test names, so often, each time on another device: the device is destroyed,
+# or the worker throws outside of every promise.
 SABOTAGE = """
 {
   const [plan, notes] = [{ step: -1, times: 0, deed: "" }, new BroadcastChannel("sabotage")];
@@ -49,10 +49,14 @@ SETUP = """async () => {
   notes.onmessage = ({ data }) => { state.devices = data.devices ?? state.devices; };
   state.sabotage = (plan) => notes.postMessage(plan);
   state.start = () => client.start({ manifestUrl: site.manifest, precision: "auto" });
-  state.make = async ({ seed = 1, steps = 4, side = 16, prompt = "a red fox", preview = false, cancelAt = -1 } = {}) => {
-    const told = { stages: [], fractions: [], previews: [], resumed: [], digest: "", code: "", message: "", cancelMs: 0 };
+  state.make = async (wanted) => {
+    const { seed = 1, steps = 4, side = 16, prompt = "a red fox", preview = false, cancelAt = -1 } = wanted;
+    const told = { stages: [], fractions: [], previews: [], resumed: [] };
+    Object.assign(told, { digest: "", code: "", message: "", cancelMs: 0 });
     let asked = 0;
-    const onPreview = ({ step, width, height, rgba }) => told.previews.push([step, width, height, rgba.length]);
+    const onPreview = ({ step, width, height, rgba }) => {
+      told.previews.push([step, width, height, rgba.length]);
+    };
     try {
       const { png } = await client.generate(
         { prompt, width: side, height: side, seed: BigInt(seed), steps, latents: null },
@@ -90,9 +94,14 @@ class Runtime:
         self.page = page
 
     def make(self, **asked: Any) -> Told:
-        """One picture: what its call was told, the digest of its PNG, `code` and `message` when there is none."""
+        """One picture: what its call was told, its PNG's digest, `code` and `message` when there is none."""
         told: Told = self.page.evaluate("asked => runtime.make(asked)", asked)
         return told
+
+    def usage(self) -> dict[str, int]:
+        """What the worker holds of GPU and files."""
+        held: dict[str, int] = self.page.evaluate("runtime.client.usage()")
+        return held
 
     def sabotage(self, deed: str, step: int, times: int = 1) -> None:
         """From now on, at the news of a finished step, so often: "lose" the GPU or "crash" the worker."""
