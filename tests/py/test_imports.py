@@ -45,7 +45,7 @@ JS_LAYERS: dict[str, set[str]] = {
     "engine": {"errors", "manifest"},
     "pipeline": {"errors", "digest", "manifest", "engine"},
     "storage": {"errors", "digest", "manifest"},
-    "app": {"errors", "statistics", "reader", "manifest", "protocol"},
+    "app": {"errors", "statistics", "reader", "manifest", "protocol", "image"},
     "bench": {"errors", "statistics", "manifest", "protocol", "engine", "pipeline"},
     "worker": {
         "errors",

@@ -94,7 +94,7 @@ export class Studio {
     const key = JSON.stringify([picture.width, picture.height, picture.steps, memoryBudget]);
     let asked = this.#plans.get(key);
     if (!asked) {
-      asked = this.client.plan({ manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget });
+      asked = this.client.plan({ manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget, preview: true });
       this.#plans.set(key, asked);
       asked.catch(() => this.#plans.delete(key));
     }
