@@ -66,7 +66,7 @@ export class PictureQueue {
   add(orders) {
     const pictures = orders.reduce((sum, { seeds }) => sum + seeds.length, 0);
     if (this.length + pictures > MAX_PICTURES) return false;
-    for (const order of orders) this.#orders.push({ ...order, id: ++this.#ids });
+    for (const order of orders) this.#orders.push({ ...order, seeds: [...order.seeds], id: ++this.#ids });
     this.#changed();
     return true;
   }
@@ -103,11 +103,12 @@ export class PictureQueue {
   recall() {
     const stored = /** @type {{ orders?: unknown, lost?: unknown } | undefined} */ (this.#store?.read(SETTING));
     const orders = Array.isArray(stored?.orders) ? stored.orders.filter(isOrder) : [];
+    const before = this.length;
     this.add(orders.map(({ prompt, width, height, steps, seeds }) => ({ prompt, width, height, steps, seeds, keepPrompt: true })));
     if (this.length > 0) this.paused = true;
     const lost = typeof stored?.lost === "number" && stored.lost > 0 ? Math.floor(stored.lost) : 0;
     if (lost > 0) this.#remember();                                      // it is told once
-    return { restored: this.length, lost };
+    return { restored: this.length - before, lost };
   }
 
   #changed() {

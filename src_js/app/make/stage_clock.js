@@ -59,6 +59,11 @@ export class StageClock {
     return Math.max(0, now - this.#since);
   }
 
+  /** Whether the prompt was read: what is loaded now is for later stages. */
+  get textDone() {
+    return this.#text > 0;
+  }
+
   /** @returns {number | null} seconds of a step, the median of those that were seen; null before the first */
   get stepSeconds() {
     return this.#steps.length > 0 ? percentile(this.#steps, 0.5) : null;

@@ -36,7 +36,7 @@ export function secondsLeft(progress, clock, { expected, flops }, now) {
     case "loading": {
       const computing = (steps - step) * each + decode;
       const { bytes = 0, totalBytes = 0, bytesPerSecond = 0 } = progress;
-      const text = step === 0 && clock.stepSeconds === null ? (expected?.text_encoder ?? 0) : 0;
+      const text = step === 0 && !clock.textDone ? (expected?.text_encoder ?? 0) : 0;
       return bytesPerSecond > 0 ? (totalBytes - bytes) / bytesPerSecond + text + computing : null;
     }
   }
