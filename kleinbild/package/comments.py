@@ -1,6 +1,6 @@
-"""Scripts and style sheets without their comments: a third of what they weigh is for people, not for browsers.
+"""Scripts and style sheets without their comments: a third of what they weigh is for people, not browsers.
 
-Everything else is shipped as it was written, line by line, so that an error's line is the source's. This knows
+Everything else is shipped as it was written, line by line: an error's line is the source's. This knows
 strings, templates and regular expressions of JavaScript and nothing of what they mean; a test holds that the
 page's scripts are the same programs afterwards.
 """
