@@ -12,19 +12,22 @@ from kleinbild.server.api import schemas as s
 from kleinbild.server.api.errors import ApiError
 from kleinbild.server.api.fields import Field
 from kleinbild.server.api.operation import Operation, Values
-from kleinbild.server.api.pictures import Studio, raise_failure
+from kleinbild.server.api.pictures import Studio, base64_png, raise_failure
 from kleinbild.server.generate.request import MAX_SEED
+from kleinbild.server.generate.session import Preview
 from kleinbild.server.queue.ticket import State, Ticket
 
 HEARTBEAT_SECONDS = 15.0  # a comment now and then shows a dead connection to both sides
 JSON = "application/json"
 
 PROGRESS = s.record(stage=s.STRING, step=s.INTEGER, steps=s.INTEGER, fraction=s.NUMBER)
+PREVIEW = s.record(step=s.INTEGER, width=s.INTEGER, height=s.INTEGER, png=s.BASE64)
 RECORD = s.record(
     id=s.STRING,
     state={"type": "string", "enum": [state.value for state in State]},
     position=s.nullable(s.INTEGER),
     progress=s.nullable(PROGRESS),
+    preview=s.nullable(PREVIEW),
     prompt=s.STRING,
     width=s.INTEGER,
     height=s.INTEGER,
@@ -52,7 +55,10 @@ class Native:
         seed = Field(
             "seed", "integer", "By default a random one.", nullable=True, minimum=0, maximum=MAX_SEED
         )
-        fields = (studio.prompt(), studio.side("width"), studio.side("height"), seed, studio.steps())
+        about = "Whether the record shows what the picture looks like so far, where time and memory allow it."
+        preview = Field("preview", "boolean", about, False, nullable=True)
+        sides = (studio.side("width"), studio.side("height"))
+        fields = (studio.prompt(), *sides, seed, studio.steps(), preview)
         known = (404,)
         return [
             Operation(
@@ -87,7 +93,8 @@ class Native:
                 "GET",
                 "/jobs/{id}/events",
                 "watchJob",
-                "Server-sent events until the job has ended: the event is its state, the data its record.",
+                "Server-sent events until the job has ended: the event is its state, the data its record, "
+                "with a preview only where there is a new one.",
                 self._events,
                 {200: ("text/event-stream", s.STRING)},
                 refusals=known,
@@ -135,13 +142,18 @@ class Native:
         )
         await response.prepare(request)
         seen = -1
+        shown: Preview | None = None
         while True:
             try:
                 seen = await asyncio.wait_for(ticket.changed(seen), HEARTBEAT_SECONDS)
             except TimeoutError:
                 await response.write(b": still here\n\n")
                 continue
-            data = json.dumps(self.record(ticket))
+            record = self.record(ticket)
+            if ticket.preview is shown:
+                record["preview"] = None
+            shown = ticket.preview
+            data = json.dumps(record)
             await response.write(f"event: {ticket.state}\ndata: {data}\n\n".encode())
             if ticket.is_over:
                 break
@@ -156,7 +168,7 @@ class Native:
 
     def record(self, ticket: Ticket) -> dict[str, Any]:
         """`ticket` as RECORD describes it."""
-        job, progress, failure = ticket.job, ticket.progress, ticket.failure
+        job, progress, failure, shown = ticket.job, ticket.progress, ticket.failure, ticket.preview
         done = ticket.picture is not None
         return {
             "id": ticket.id,
@@ -168,6 +180,13 @@ class Native:
                 "step": progress.step,
                 "steps": progress.steps,
                 "fraction": progress.fraction,
+            },
+            "preview": shown
+            and {
+                "step": shown.step,
+                "width": shown.width,
+                "height": shown.height,
+                "png": base64_png(shown),
             },
             "prompt": job.prompt,
             "width": job.width,

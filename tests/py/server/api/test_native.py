@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from server.api.faces import Api, on_an_api
 from server.fake_site import png
+from server.queue.fake_engine import HALFWAY, PREVIEW
 
 from kleinbild.server.api import native
 from kleinbild.server.queue.queue import QueueLimits
@@ -83,6 +85,35 @@ def test_events_tell_the_states_and_end(fake_site: Path, monkeypatch: pytest.Mon
         assert any(record["progress"] for name, record in events if name == "running")
         versions = [record["progress"]["fraction"] if record["progress"] else 0 for _, record in events]
         assert versions == sorted(versions)
+
+    on_an_api(fake_site, test)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_previews_come_once_each_to_whoever_wants_them(
+    fake_site: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.setattr(native, "HEARTBEAT_SECONDS", 0.02)
+
+    async def test(api: Api) -> None:
+        asked = {"prompt": "hold", "preview": wanted}
+        path = (await api.ask("POST", "/jobs", asked)).headers["location"]
+        await api.begun()
+        shown = []
+        async with api.session.get(f"{api.url}{path}/events") as stream:
+            async for raw in stream.content:
+                if raw.startswith(b"data: "):
+                    shown.append(json.loads(raw.removeprefix(b"data: "))["preview"])
+                    ticket = api.queue.in_hand
+                    if ticket is not None and len(shown) < 4:
+                        ticket.tell(HALFWAY)
+                    else:
+                        api.engines.release.set()
+        png_ = base64.b64encode(PREVIEW.png).decode()
+        record = {"step": PREVIEW.step, "width": 16, "height": 8, "png": png_}
+        assert [one for one in shown if one] == ([record] if wanted else [])
+        assert len(shown) >= 4
+        assert (await api.ask("GET", path)).json["preview"] is None, "not beside the picture itself"
 
     on_an_api(fake_site, test)
 
