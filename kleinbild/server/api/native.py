@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from kleinbild.server.api import schemas as s
-from kleinbild.server.api.errors import ApiError
+from kleinbild.server.api.errors import RETRY_SECONDS, ApiError
 from kleinbild.server.api.fields import Field
 from kleinbild.server.api.operation import Operation, Values
 from kleinbild.server.api.pictures import Studio, base64_png, raise_failure
@@ -48,6 +48,7 @@ class Native:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._queue = studio.queue
+        self._streams = 0
 
     def operations(self) -> list[Operation]:
         """All of them."""
@@ -97,7 +98,7 @@ class Native:
                 "with a preview only where there is a new one.",
                 self._events,
                 {200: ("text/event-stream", s.STRING)},
-                refusals=known,
+                refusals=(404, 429),
             ),
             Operation(
                 "GET",
@@ -137,6 +138,16 @@ class Native:
 
     async def _events(self, request: web.Request, values: Values) -> web.StreamResponse:
         ticket = self._find(request)
+        if self._streams >= self._studio.limits.streams:
+            message = f"{self._streams} jobs are being watched; no more may. Ask for the job itself instead."
+            raise ApiError(429, "too-many-streams", message, headers={"Retry-After": str(RETRY_SECONDS)})
+        self._streams += 1
+        try:
+            return await self._stream(request, ticket)
+        finally:
+            self._streams -= 1
+
+    async def _stream(self, request: web.Request, ticket: Ticket) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )

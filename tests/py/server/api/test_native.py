@@ -14,6 +14,7 @@ from server.fake_site import png
 from server.queue.fake_engine import HALFWAY, PREVIEW
 
 from kleinbild.server.api import native
+from kleinbild.server.api.limits import Limits
 from kleinbild.server.queue.queue import QueueLimits
 
 SMALL = {"prompt": "x", "width": 32, "height": 16, "seed": 2**64 - 1, "steps": 3}
@@ -116,6 +117,24 @@ def test_previews_come_once_each_to_whoever_wants_them(
         assert (await api.ask("GET", path)).json["preview"] is None, "not beside the picture itself"
 
     on_an_api(fake_site, test)
+
+
+def test_watchers_have_a_bound_and_give_their_place_back(fake_site: Path) -> None:
+    async def test(api: Api) -> None:
+        path = (await api.ask("POST", "/jobs", {"prompt": "hold"})).headers["location"]
+        events = f"{api.url}{path}/events"
+        async with api.session.get(events) as first, api.session.get(events) as second:
+            assert (first.status, second.status) == (200, 200)
+            refused = await api.ask("GET", f"{path}/events")
+            assert (refused.status, refused.json["error"]["code"]) == (429, "too-many-streams")
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await api.ask("GET", path)).status == 200
+            api.engines.release.set()
+            assert b"event: done" in await first.read()
+            assert b"event: done" in await second.read()
+        assert (await api.ask("GET", f"{path}/events")).status == 200
+
+    on_an_api(fake_site, test, limits=Limits(streams=2))
 
 
 def test_cancel_inside_a_step_and_in_the_queue(fake_site: Path) -> None:
