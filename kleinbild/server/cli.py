@@ -115,6 +115,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="a JSON line on stdout for every picture")
     parser.add_argument(
+        "--preview", action="store_true", help="show what the picture looks like so far, in the terminal"
+    )
+    parser.add_argument(
         "--no-server", action="store_true", help="an own browser, even when an API server runs"
     )
     parser.add_argument(
@@ -307,6 +310,7 @@ def _generate_options(args: argparse.Namespace) -> GenerateOptions:
         dump=args.dump,
         memory_budget=args.memory_budget,
         server=not args.no_server,
+        preview=args.preview,
         json=args.json,
         verbose=args.verbose,
     )

@@ -26,6 +26,7 @@ from kleinbild.server.site import Site
 
 BACKLOG = 128
 SHUTDOWN_SECONDS = 1.0
+MAX_CONNECTIONS = 512  # half of the files that a process may have open on many systems
 ACCESS_LOG_FORMAT = "%r %s %b"
 
 
@@ -68,10 +69,12 @@ async def running(
     *,
     tls: ssl.SSLContext | None = None,
     cancel_handlers: bool = False,
+    max_connections: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[None]:
     """Serve `app` on `sockets` inside the context; `verbose` writes one line a request on stderr.
 
-    `cancel_handlers`: a handler whose client has gone is cancelled.
+    `cancel_handlers`: a handler whose client has gone is cancelled. Beyond `max_connections` at once a new
+    one is closed unheard.
     """
     logger = logging.getLogger("kleinbild.access")
     if verbose and not logger.handlers:
@@ -90,12 +93,26 @@ async def running(
     )
     await runner.setup()
     make_strict(runner)
+    _bound_connections(runner, max_connections)
     try:
         for sock in sockets:
             await web.SockSite(runner, sock, backlog=BACKLOG, ssl_context=tls).start()
         yield
     finally:
         await runner.cleanup()
+
+
+def _bound_connections(runner: web.AppRunner, most: int) -> None:
+    server = runner.server
+    assert server is not None
+    take = server.connection_made
+
+    def connection_made(handler: web.RequestHandler[web.Request], transport: asyncio.Transport) -> None:
+        take(handler, transport)
+        if len(server.connections) > most:
+            transport.abort()
+
+    server.connection_made = connection_made  # type: ignore[method-assign]
 
 
 async def serve(site: Site, host: str, port: int, verbose: bool) -> None:

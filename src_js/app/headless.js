@@ -5,6 +5,7 @@
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
+import { encodePng } from "../image/png.js";
 import { converse } from "./channel.js";
 
 /**
@@ -26,6 +27,7 @@ import { converse } from "./channel.js";
  * @property {string} seed
  * @property {number} steps
  * @property {number | null} memoryBudget bytes of GPU memory, null for what the GPU's facts suggest
+ * @property {boolean} preview whether previews are wanted, each a message and a binary frame, its PNG
  * @property {boolean} trace
  * @property {boolean} latents
  */
@@ -65,8 +67,8 @@ export async function serveJobs(channel, client, manifestUrl) {
     running = message.job;
     void serveJob(channel, client, message, latents).then(() => {
       running = null;
-      const { width, height, steps, memoryBudget } = message;
-      const asked = { manifestUrl, precision, picture: { width, height, steps }, memoryBudget };
+      const { width, height, steps, memoryBudget, preview } = message;
+      const asked = { manifestUrl, precision, picture: { width, height, steps }, memoryBudget, preview };
       const key = JSON.stringify(asked);
       if (!told.has(key)) void tellMemory(channel, client, asked);
       told.add(key);
@@ -77,6 +79,7 @@ export async function serveJobs(channel, client, manifestUrl) {
 /** Never throws. @param {Channel} channel @param {WorkerClient} client @param {Job} asked @param {Float32Array | null} latents */
 async function serveJob(channel, client, asked, latents) {
   const { job, prompt, width, height, steps } = asked;
+  let previews = Promise.resolve();
   try {
     const settings = { prompt, width, height, seed: BigInt(asked.seed), steps, latents };
     /** @type {Parameters<WorkerClient["generate"]>[1]} */
@@ -87,13 +90,27 @@ async function serveJob(channel, client, asked, latents) {
         channel.sendBytes(data);
       };
     }
+    if (asked.preview) {
+      options.onPreview = (preview) => {
+        previews = previews.then(() => sendPreview(channel, job, preview));
+      };
+    }
     const result = await client.generate(settings, options);
+    await previews;
     channel.send({ type: "result", job, width: result.width, height: result.height, seconds: result.seconds });
     channel.sendBytes(result.png);
   } catch (error) {
+    await previews.catch(() => undefined);                 // after its answer a job says nothing more
     const { code, message } = asKleinbildError(error);
     channel.send({ type: "error", job, code, message });
   }
+}
+
+/** @param {Channel} channel @param {number} job @param {import("./worker_client.js").Preview} preview */
+async function sendPreview(channel, job, { step, width, height, rgba }) {
+  const png = await encodePng({ width, height, rgba });
+  channel.send({ type: "preview", job, step, width, height });
+  channel.sendBytes(png);
 }
 
 /**

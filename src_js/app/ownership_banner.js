@@ -18,6 +18,7 @@ import { TabOwnership } from "./ownership.js";
  * @returns {Promise<void>} settled when it is known whether this tab has the GPU
  */
 export async function joinOwnership({ client, events, i18n, announce }) {
+  if (!navigator.locks) return;                            // no secure address: there is no GPU to share either, as the view will say
   const [banner, words] = [element("owner", HTMLElement), element("owner-words", HTMLElement)];
   const [take, stop] = [element("owner-take", HTMLButtonElement), element("owner-stop", HTMLButtonElement)];
   let busy = false;

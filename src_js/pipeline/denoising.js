@@ -6,7 +6,7 @@
 import { packLatents } from "./latents.js";
 import { readTable } from "./modulation_table.js";
 import { torchRandn } from "./noise.js";
-import { previewDue } from "./preview_size.js";
+import { previewDue, previewsDue } from "./preview_size.js";
 import { Previews } from "./previews.js";
 import { axesRope, jointPositions } from "./rope.js";
 import { sigmas as sigmaSchedule } from "./scheduler.js";
@@ -44,7 +44,7 @@ export async function denoise(work, promptEmbeds) {
 
   const first = observer.from?.step ?? 0;
   work.step = first;
-  work.skip(first * plan.programs.step.flops);
+  work.skip(first * plan.programs.step.flops + previewsDue(plan.preview, first) * (plan.programs.preview?.flops ?? 0));
   /** @type {{parts: Part[], done: number}[]} a step each, with its preview; done: steps that are then finished */
   const runs = Array.from({ length: steps - first }, (_, index) => {
     const i = first + index;

@@ -11,7 +11,9 @@ import { weightShards, weightTensors } from "../manifest.js";
 import { tableRows } from "./modulation_table.js";
 import { sigmas } from "./scheduler.js";
 import { choosePreview } from "./preview_size.js";
-import { modulationProgram, pictureSize, preludeProgram, previewProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
+import {
+  modulationProgram, pictureSize, preludeProgram, previewProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram,
+} from "./stages.js";
 
 /**
  * @typedef {import("../engine/kernel_source.js").Variant} Variant

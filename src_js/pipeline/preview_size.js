@@ -44,11 +44,16 @@ export function choosePreview(config, { rows, columns, steps }, stepFlops, flops
     if (cost(middle) <= every) factor = middle;
     else tooSmall = middle;
   }
-  const count = Math.floor((steps - 1) / every);
+  const count = previewsDue({ every }, steps - 1);
   if (count === 0) return undefined;
   const side = latentPixels(config);
   const chosen = small(factor);
   return { small: chosen, height: chosen.height * side, width: chosen.width * side, every, count };
+}
+
+/** @param {Pick<PreviewSize, "every"> | undefined} preview @param {number} done finished steps @returns {number} previews until then */
+export function previewsDue(preview, done) {
+  return preview ? Math.floor(done / preview.every) : 0;
 }
 
 /** @param {PreviewSize | undefined} preview @param {number} done finished steps @param {number} steps of the picture @returns {boolean} */

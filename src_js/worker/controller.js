@@ -32,7 +32,7 @@ import { outliveLosses } from "./resumption.js";
  */
 
 /** After these the GPU and the model on it are as good as before. */
-const HARMLESS = new Set(["cancelled", "bad-input", "too-large", "download-failed", "incomplete"]);
+const HARMLESS = new Set(["cancelled", "bad-input", "too-large", "download-failed", "incomplete", "in-use"]);
 const NOTHING_USED = Object.freeze({ bytes: 0, peakBytes: 0, buffers: 0, bindGroups: 0, pipelines: 0, reads: 0, files: 0 });
 /** Between two news of the download in the background. */
 const NEWS_MS = 250;

@@ -7,20 +7,20 @@ import { asKleinbildError } from "../errors.js";
 import { encodePng } from "../image/png.js";
 import { Controller } from "./controller.js";
 import { planMemory } from "./memory.js";
-import { fetchLater, inspectModel, loadModel, openModel, openPrompts } from "./model.js";
+import { fetchLater, inspectModel, loadModel, openKept, openModel } from "./model.js";
 
 const scope = /** @type {DedicatedWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 
 /** @param {import("../protocol.js").FromWorker} message @param {Transferable[]} transfer */
 const post = (message, transfer) => scope.postMessage(message, transfer);
-const prompts = openPrompts();
+const kept = openKept();
 const controller = new Controller({
   openModel,
   inspectModel,
   planMemory,
-  loadModel: async (model, options) => loadModel(model, await prompts, options),
+  loadModel: async (model, options) => loadModel(model, await kept, options),
   fetchLater,
-  forgetPrompts: async () => (await prompts).clear(),
+  forgetPrompts: async () => (await kept).prompts.clear(),
   encodePng,
   post,
 });

@@ -33,7 +33,6 @@ const BUILD = new URL("..", import.meta.url).pathname;
  * @typedef {object} Model
  * @property {import("../manifest.js").Manifest} manifest
  * @property {ShardStore} store
- * @property {TuningCache} measurements of kernels: another device of this visit gets the same ones, and so computes the same bits
  */
 
 /**
@@ -55,8 +54,20 @@ const BUILD = new URL("..", import.meta.url).pathname;
  * @property {(error: KleinbildError) => void} onLost
  */
 
-/** @returns {Promise<PromptCache>} on this device, or in memory only where the browser gives a page no storage; never rejects */
-export async function openPrompts() {
+/**
+ * What outlives a GPU device.
+ * @typedef {object} Kept
+ * @property {PromptCache} prompts
+ * @property {TuningCache} measurements of kernels: another device of this visit gets the same ones, and so computes the same bits
+ */
+
+/** @returns {Promise<Kept>} on this device, or in memory only where the browser gives a page no storage; never rejects */
+export async function openKept() {
+  const [prompts, measurements] = await Promise.all([openPrompts(), TuningCache.open()]);
+  return { prompts, measurements };
+}
+
+async function openPrompts() {
   try {
     return new PromptCache(await BlobCache.open(await openOpfs(PROMPT_DIRECTORY), PROMPT_BYTES));
   } catch {
@@ -69,7 +80,7 @@ export async function openModel(manifestUrl) {
   const url = new URL(manifestUrl, self.location.origin);
   const manifest = parseManifest(await fetchManifest(url));
   const store = await ShardStore.open({ baseUrl: new URL("/", url).href, model: [...requiredFiles(manifest), ...laterFiles(manifest)] });
-  return { manifest, store, measurements: await TuningCache.open() };
+  return { manifest, store };
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
@@ -105,11 +116,11 @@ export async function fetchLater({ manifest, store }, onProgress) {
 
 /**
  * @param {Model} model
- * @param {PromptCache} prompts
+ * @param {Kept} kept
  * @param {LoadOptions} options
  * @returns {Promise<Runtime>}
  */
-export async function loadModel({ manifest, store, measurements }, prompts, { precision, signal, onProgress, onLost }) {
+export async function loadModel({ manifest, store }, { prompts, measurements }, { precision, signal, onProgress, onLost }) {
   // A GPU that cannot run this is told before gigabytes are downloaded for it.
   const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
   try {

@@ -73,7 +73,7 @@ def test_a_cancel_inside_a_step_keeps_the_gpu_and_the_model(one: Runtime, plain:
 def test_nothing_is_left_of_a_picture(one: Runtime, plain: Told) -> None:
     held = []
     for made in range(1, 13):
-        assert one.make(seed=made, steps=2, preview=made % 2 == 0)["message"] == ""
+        assert one.make(seed=made, steps=1)["message"] == ""
         if made in (3, 12):
             held.append(one.usage())
     assert held[0] == held[1]

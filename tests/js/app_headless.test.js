@@ -6,7 +6,7 @@ import { KleinbildError } from "../../src_js/errors.js";
 const INFO = { vendor: "v", architecture: "", description: "", precision: "f32" };
 const JOB = {
   type: "job", job: 1, prompt: "p", width: 16, height: 32, seed: "18446744073709551615", steps: 2, memoryBudget: null,
-  trace: false, latents: false,
+  preview: false, trace: false, latents: false,
 };
 
 /** The channel as the page sees it; `say` is the server. */
@@ -168,6 +168,31 @@ test("latents and traces travel as data", async () => {
   const data = new Float32Array([3]);
   options.onTrace("decoded", { dtype: "float32", shape: [1], data });
   assert.deepEqual(channel.sent, [{ type: "trace", name: "decoded", dtype: "float32", shape: [1] }, data]);
+});
+
+test("previews travel as PNGs when they are asked for, before the answer whatever it is", async () => {
+  const { channel, client } = await served();
+  const preview = { step: 1, width: 2, height: 1, rgba: new Uint8ClampedArray(8).fill(255) };
+  channel.say(JOB);
+  await settled();
+  assert.equal(client.calls.at(-1)[2].onPreview, undefined, "not unasked");
+  client.finish();
+  await settled();
+  for (const [job, end] of /** @type {const} */ ([[2, "finish"], [3, "fail"]])) {
+    channel.sent.length = 0;
+    channel.say({ ...JOB, job, preview: true });
+    await settled();
+    const { onPreview } = client.calls.at(-1)[2];
+    onPreview(preview);
+    onPreview({ ...preview, step: 2 });
+    client[end](new KleinbildError("too-large", "no"));
+    while (!channel.sent.some(({ type }) => type === "result" || type === "error")) await settled();
+    const [first, png, second] = channel.sent;
+    assert.deepEqual(first, { type: "preview", job, step: 1, width: 2, height: 1 });
+    assert.deepEqual([...png.subarray(1, 4)], [...Buffer.from("PNG")]);
+    assert.equal(second.step, 2);
+    assert.equal(channel.sent.findIndex(({ type }) => type === "result" || type === "error"), 4);
+  }
 });
 
 test("a second job before the answer is the server's fault and ends the conversation", async () => {

@@ -36,7 +36,11 @@ STATE = s.record(
     sampling_steps=s.INTEGER,
 )
 PROGRESS = s.record(
-    progress=s.NUMBER, eta_relative=s.NUMBER, state=STATE, current_image=s.NULL, textinfo=s.nullable(s.STRING)
+    progress=s.NUMBER,
+    eta_relative=s.NUMBER,
+    state=STATE,
+    current_image=s.nullable(s.BASE64),
+    textinfo=s.nullable(s.STRING),
 )
 MODEL = s.record(
     title=s.STRING, model_name=s.STRING, hash=s.NULL, sha256=s.NULL, filename=s.STRING, config=s.NULL
@@ -87,7 +91,7 @@ class A1111:
                 "GET",
                 "/sdapi/v1/progress",
                 "progress",
-                "How far the oldest request of this face is; there are no previews.",
+                "How far the oldest request of this face is, and what its picture looks like so far.",
                 self._progress,
                 {200: (JSON, PROGRESS)},
             ),
@@ -149,6 +153,7 @@ class A1111:
             seed=None if values["seed"] == -1 else values["seed"],
             steps=values["steps"],
             count=count,
+            preview=True,  # its clients show what `progress` tells them, and cannot ask for it beforehand
         )
         tickets = self._studio.submit(jobs, keep=False)
         self._requests.append(tickets)
@@ -163,7 +168,7 @@ class A1111:
         done = [ticket for ticket in tickets if ticket.picture is not None]
         return web.json_response(
             {
-                "images": [base64_png(ticket) for ticket in done] if values["send_images"] else [],
+                "images": [base64_png(ticket.picture) for ticket in done] if values["send_images"] else [],
                 "parameters": values | {"sampler_name": SAMPLER},
                 "info": json.dumps(self._info(done, values)),
             }
@@ -221,7 +226,7 @@ class A1111:
                     "sampling_step": told.step if told and sampling else 0,
                     "sampling_steps": current.job.steps if current else 0,
                 },
-                "current_image": None,
+                "current_image": base64_png(current.preview) if current and current.preview else None,
                 "textinfo": told.stage.replace("_", " ") if told else None,
             }
         )

@@ -9,10 +9,14 @@ from kleinbild.server.generate.request import MAX_SIZE, MAX_STEPS
 
 @dataclass(frozen=True)
 class Limits:
-    """pictures of one request; prompt in characters; sides in pixels; memory_budget in bytes, or None."""
+    """pictures of one request; prompt in characters; sides in pixels; memory_budget in bytes, or None.
+
+    streams: jobs that may be watched at once, by all clients together.
+    """
 
     pictures: int = 8
     prompt_chars: int = 10_000
     max_side: int = MAX_SIZE
     max_steps: int = MAX_STEPS
     memory_budget: int | None = None
+    streams: int = 64

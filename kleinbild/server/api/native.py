@@ -9,22 +9,25 @@ from typing import Any
 from aiohttp import web
 
 from kleinbild.server.api import schemas as s
-from kleinbild.server.api.errors import ApiError
+from kleinbild.server.api.errors import RETRY_SECONDS, ApiError
 from kleinbild.server.api.fields import Field
 from kleinbild.server.api.operation import Operation, Values
-from kleinbild.server.api.pictures import Studio, raise_failure
+from kleinbild.server.api.pictures import Studio, base64_png, raise_failure
 from kleinbild.server.generate.request import MAX_SEED
+from kleinbild.server.generate.session import Preview
 from kleinbild.server.queue.ticket import State, Ticket
 
 HEARTBEAT_SECONDS = 15.0  # a comment now and then shows a dead connection to both sides
 JSON = "application/json"
 
 PROGRESS = s.record(stage=s.STRING, step=s.INTEGER, steps=s.INTEGER, fraction=s.NUMBER)
+PREVIEW = s.record(step=s.INTEGER, width=s.INTEGER, height=s.INTEGER, png=s.BASE64)
 RECORD = s.record(
     id=s.STRING,
     state={"type": "string", "enum": [state.value for state in State]},
     position=s.nullable(s.INTEGER),
     progress=s.nullable(PROGRESS),
+    preview=s.nullable(PREVIEW),
     prompt=s.STRING,
     width=s.INTEGER,
     height=s.INTEGER,
@@ -45,6 +48,7 @@ class Native:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._queue = studio.queue
+        self._streams = 0
 
     def operations(self) -> list[Operation]:
         """All of them."""
@@ -52,7 +56,10 @@ class Native:
         seed = Field(
             "seed", "integer", "By default a random one.", nullable=True, minimum=0, maximum=MAX_SEED
         )
-        fields = (studio.prompt(), studio.side("width"), studio.side("height"), seed, studio.steps())
+        about = "Whether the record shows what the picture looks like so far, where time and memory allow it."
+        preview = Field("preview", "boolean", about, False, nullable=True)
+        sides = (studio.side("width"), studio.side("height"))
+        fields = (studio.prompt(), *sides, seed, studio.steps(), preview)
         known = (404,)
         return [
             Operation(
@@ -87,10 +94,11 @@ class Native:
                 "GET",
                 "/jobs/{id}/events",
                 "watchJob",
-                "Server-sent events until the job has ended: the event is its state, the data its record.",
+                "Server-sent events until the job has ended: the event is its state, the data its record, "
+                "with a preview only where there is a new one.",
                 self._events,
                 {200: ("text/event-stream", s.STRING)},
-                refusals=known,
+                refusals=(404, 429),
             ),
             Operation(
                 "GET",
@@ -130,18 +138,33 @@ class Native:
 
     async def _events(self, request: web.Request, values: Values) -> web.StreamResponse:
         ticket = self._find(request)
+        if self._streams >= self._studio.limits.streams:
+            message = f"{self._streams} jobs are being watched; no more may. Ask for the job itself instead."
+            raise ApiError(429, "too-many-streams", message, headers={"Retry-After": str(RETRY_SECONDS)})
+        self._streams += 1
+        try:
+            return await self._stream(request, ticket)
+        finally:
+            self._streams -= 1
+
+    async def _stream(self, request: web.Request, ticket: Ticket) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
         await response.prepare(request)
         seen = -1
+        shown: Preview | None = None
         while True:
             try:
                 seen = await asyncio.wait_for(ticket.changed(seen), HEARTBEAT_SECONDS)
             except TimeoutError:
                 await response.write(b": still here\n\n")
                 continue
-            data = json.dumps(self.record(ticket))
+            record = self.record(ticket)
+            if ticket.preview is shown:
+                record["preview"] = None
+            shown = ticket.preview
+            data = json.dumps(record)
             await response.write(f"event: {ticket.state}\ndata: {data}\n\n".encode())
             if ticket.is_over:
                 break
@@ -156,7 +179,7 @@ class Native:
 
     def record(self, ticket: Ticket) -> dict[str, Any]:
         """`ticket` as RECORD describes it."""
-        job, progress, failure = ticket.job, ticket.progress, ticket.failure
+        job, progress, failure, shown = ticket.job, ticket.progress, ticket.failure, ticket.preview
         done = ticket.picture is not None
         return {
             "id": ticket.id,
@@ -168,6 +191,13 @@ class Native:
                 "step": progress.step,
                 "steps": progress.steps,
                 "fraction": progress.fraction,
+            },
+            "preview": shown
+            and {
+                "step": shown.step,
+                "width": shown.width,
+                "height": shown.height,
+                "png": base64_png(shown),
             },
             "prompt": job.prompt,
             "width": job.width,

@@ -122,7 +122,7 @@ class OpenAi:
         seed = {"seed": ticket.job.seed}
         if by_url:
             return {"url": f"{self._base}/jobs/{ticket.id}/picture"} | seed
-        return {"b64_json": base64_png(ticket)} | seed
+        return {"b64_json": base64_png(ticket.picture)} | seed
 
     def _size(self, text: str) -> tuple[int, int]:
         model, most = self._studio.model, self._studio.limits.max_side

@@ -24,7 +24,7 @@ REFUSALS = {
     413: "The body is too large.",
     415: "The body is no JSON by its type.",
     422: "A field is wrong.",
-    429: "The queue is full: Retry-After says when to ask again.",
+    429: "The queue is full, or too many jobs are being watched: Retry-After says when to ask again.",
     500: "The engine or the server failed.",
     503: "The engine is down, or the server is stopping: Retry-After says when to ask again.",
 }

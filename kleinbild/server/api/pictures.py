@@ -11,6 +11,7 @@ from kleinbild.server.api.errors import ApiError, from_failure
 from kleinbild.server.api.fields import Field
 from kleinbild.server.api.limits import Limits
 from kleinbild.server.generate.request import MAX_SEED, MIN_SIZE, MIN_STEPS, SIZE_STEP, Job
+from kleinbild.server.generate.session import Picture, Preview
 from kleinbild.server.queue.queue import Queue, Refused
 from kleinbild.server.queue.ticket import State, Ticket
 from kleinbild.server.site import ModelShape
@@ -64,7 +65,15 @@ class Studio:
         return Field(name, "integer", about, 1, nullable=True, minimum=1, maximum=self.limits.pictures)
 
     def jobs(
-        self, *, prompt: str, width: int, height: int, seed: int | None, steps: int, count: int = 1
+        self,
+        *,
+        prompt: str,
+        width: int,
+        height: int,
+        seed: int | None,
+        steps: int,
+        count: int = 1,
+        preview: bool = False,
     ) -> list[Job]:
         """`count` jobs with the seeds seed, seed + 1, ...; None: a random first one."""
         first = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
@@ -78,6 +87,7 @@ class Studio:
                 latents=None,
                 memory_budget=self.limits.memory_budget,
                 trace=False,
+                preview=preview,
             )
             for i in range(count)
         ]
@@ -112,7 +122,7 @@ def raise_failure(ticket: Ticket) -> None:
         raise ApiError(410, "cancelled", "This picture was cancelled.")
 
 
-def base64_png(ticket: Ticket) -> str:
-    """The picture of a ticket that is done."""
-    assert ticket.picture is not None
-    return base64.b64encode(ticket.picture.png).decode()
+def base64_png(shown: Picture | Preview | None) -> str:
+    """The PNG of a picture that is there, or of a preview."""
+    assert shown is not None
+    return base64.b64encode(shown.png).decode()

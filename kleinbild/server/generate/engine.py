@@ -22,7 +22,7 @@ from kleinbild.server.generate.chromium import ORIGIN, browser_arguments, find_c
 from kleinbild.server.generate.messages import MemoryMessage
 from kleinbild.server.generate.profile import cache_folder, locked_profile
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture, Session, WriteTensor
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture, Session, WriteTensor
 from kleinbild.server.generate.trace import TensorFacts
 from kleinbild.server.listen import bind, running
 from kleinbild.server.site import Site
@@ -63,16 +63,20 @@ class Engine:
         job: Job,
         on_progress: OnProgress,
         *,
+        on_preview: OnPreview | None = None,
         stop: asyncio.Event | None = None,
         tensors: dict[str, TensorFacts] | None = None,
         write: WriteTensor | None = None,
     ) -> Picture:
         """The picture of `job`, one call at a time; `write` gets its `tensors` (of `expected_tensors`).
 
+        `on_preview` gets the previews of a job that wants them.
         `stop`, once set, cancels it inside a step: PageError "cancelled". Raises PageError, too, when the
         page refuses the job, EngineLost when the page is gone.
         """
-        work = self._session.make(job, on_progress, stop=stop, tensors=tensors, write=write)
+        work = self._session.make(
+            job, on_progress, on_preview=on_preview, stop=stop, tensors=tensors, write=write
+        )
         making = asyncio.create_task(work)
         both: set[asyncio.Future[Any]] = {making, self.ended}
         try:

@@ -18,6 +18,7 @@ MAX_JSON_CHARS = 1 << 20
 MAX_MESSAGE_CHARS = 2000
 MAX_STAGES = 20
 MAX_GPU_BYTES = 1 << 48
+MAX_PREVIEW_SIDE = 2048
 MAX_BINARY_BYTES = 64 << 20  # decoded f32 [3, 2048, 2048] is 48 MiB
 _STAGE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CODE = re.compile(r"[a-z][a-z-]{0,39}")
@@ -56,6 +57,16 @@ class TraceMessage:
 
 
 @dataclass(frozen=True)
+class PreviewMessage:
+    """Announces what the picture of `job` looks like after `step` steps; the next binary frame is a PNG."""
+
+    job: int
+    step: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class ResultMessage:
     """Announces the picture of `job`; the next binary frame is its PNG. seconds: of each stage."""
 
@@ -83,7 +94,15 @@ class MemoryMessage:
     budget: int
 
 
-Message = MemoryMessage | ProgressMessage | InfoMessage | TraceMessage | ResultMessage | ErrorMessage
+Message = (
+    MemoryMessage
+    | ProgressMessage
+    | InfoMessage
+    | TraceMessage
+    | PreviewMessage
+    | ResultMessage
+    | ErrorMessage
+)
 
 
 def parse_message(text: str) -> Message:
@@ -96,6 +115,11 @@ def parse_message(text: str) -> Message:
         raise ProtocolError("a text frame is no JSON") from None
     if not isinstance(record, dict):
         raise ProtocolError("a text frame is no JSON object")
+    job = _of_job(record)
+    return _of_no_job(record) if job is None else job
+
+
+def _of_no_job(record: dict[str, Any]) -> Message:
     match record.get("type"):
         case "progress":
             return ProgressMessage(
@@ -106,11 +130,27 @@ def parse_message(text: str) -> Message:
             )
         case "info":
             return InfoMessage(_line(record, "text"))
+        case "memory":
+            return MemoryMessage(_bytes(record, "least"), _bytes(record, "whole"), _bytes(record, "budget"))
+        case other:
+            raise ProtocolError(f"unknown message type {str(other)[:40]!r}")
+
+
+def _of_job(record: dict[str, Any]) -> TraceMessage | PreviewMessage | ResultMessage | ErrorMessage | None:
+    """What may belong to a picture; None when it is another message."""
+    match record.get("type"):
         case "trace":
             shape = record.get("shape")
             if not isinstance(shape, list) or len(shape) > 4 or any(type(n) is not int for n in shape):
                 raise ProtocolError("a tensor has no shape")
             return TraceMessage(_word(record, "name", _TENSOR), str(record.get("dtype")), tuple(shape))
+        case "preview":
+            return PreviewMessage(
+                _integer(record, "job"),
+                _integer(record, "step"),
+                _integer(record, "width", MAX_PREVIEW_SIDE),
+                _integer(record, "height", MAX_PREVIEW_SIDE),
+            )
         case "result":
             return ResultMessage(
                 _integer(record, "job"),
@@ -118,13 +158,10 @@ def parse_message(text: str) -> Message:
                 _integer(record, "height"),
                 _seconds(record),
             )
-        case "memory":
-            return MemoryMessage(_bytes(record, "least"), _bytes(record, "whole"), _bytes(record, "budget"))
         case "error":
             job = _integer(record, "job") if record.get("job") is not None else None
             return ErrorMessage(_word(record, "code", _CODE), _line(record, "message"), job)
-        case other:
-            raise ProtocolError(f"unknown message type {str(other)[:40]!r}")
+    return None
 
 
 def check_png(data: bytes, width: int, height: int) -> None:

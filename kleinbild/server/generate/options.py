@@ -25,6 +25,7 @@ class GenerateOptions:
     adapter: str
     dump: Path | None
     memory_budget: float | None  # GB
+    preview: bool  # whether the terminal shows what the pictures look like so far
     server: bool  # whether a running server may be used
     json: bool
     verbose: bool

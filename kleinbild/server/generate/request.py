@@ -32,7 +32,8 @@ Latents = NDArray[np.float32]
 class Job:
     """One picture to make. Sizes are multiples of 16; latents is [C, height/16, width/16] or None.
 
-    memory_budget is in bytes of GPU memory; None leaves it to the page.
+    memory_budget is in bytes of GPU memory; None leaves it to the page. preview: previews are wanted, where
+    time and memory allow them.
     """
 
     prompt: str
@@ -43,6 +44,7 @@ class Job:
     latents: Latents | None
     memory_budget: int | None
     trace: bool
+    preview: bool = False
 
     @property
     def rows(self) -> int:
@@ -80,6 +82,7 @@ def make_job(options: GenerateOptions, model: ModelShape, notice: Callable[[str]
         latents=latents,
         memory_budget=budget,
         trace=options.dump is not None,
+        preview=options.preview,
     )
 
 

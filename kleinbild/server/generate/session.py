@@ -24,6 +24,7 @@ from kleinbild.server.generate.trace import TensorFacts
 CANCEL_SECONDS = 15.0  # a page that has not stopped by then never will
 
 OnProgress = Callable[[ProgressMessage], None]
+OnPreview = Callable[["Preview"], None]
 WriteTensor = Callable[[str, TensorFacts, bytes], None]
 
 
@@ -35,6 +36,16 @@ class Picture:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a picture looks like after `step` steps: a small PNG file of the picture's shape."""
+
+    step: int
+    width: int
+    height: int
+    png: bytes
+
+
 @dataclass
 class _InHand:
     """The job that the page is working on; `missing`: tensors still to come."""
@@ -42,6 +53,7 @@ class _InHand:
     number: int
     job: Job
     on_progress: OnProgress
+    on_preview: OnPreview | None
     missing: dict[str, TensorFacts]
     write: WriteTensor | None
     answer: asyncio.Future[Picture]
@@ -71,12 +83,14 @@ class Session(PageSession[NoReturn]):
         job: Job,
         on_progress: OnProgress,
         *,
+        on_preview: OnPreview | None = None,
         stop: asyncio.Event | None = None,
         tensors: dict[str, TensorFacts] | None = None,
         write: WriteTensor | None = None,
     ) -> Picture:
         """The picture of `job`; `write` gets its `tensors`. One call at a time, after `ready`.
 
+        `on_preview` gets the previews of a job that wants them.
         `stop`, once set, cancels it: PageError "cancelled", unless the picture was faster. Raises PageError,
         too, when the page refuses the job, ConnectionError when it is gone; never returns when it is lost
         later: then `outcome` is set.
@@ -85,7 +99,9 @@ class Session(PageSession[NoReturn]):
         assert self._in_hand is None
         self._number += 1
         answer: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
-        self._in_hand = _InHand(self._number, job, on_progress, dict(tensors or {}), write, answer)
+        self._in_hand = _InHand(
+            self._number, job, on_progress, on_preview, dict(tensors or {}), write, answer
+        )
         self._stopping = False
         stopper: asyncio.Task[None] | None = None
         try:
@@ -100,6 +116,7 @@ class Session(PageSession[NoReturn]):
                     "seed": str(job.seed),
                     "steps": job.steps,
                     "memoryBudget": job.memory_budget,
+                    "preview": job.preview,
                     "trace": job.trace,
                     "latents": job.latents is not None,
                 }
@@ -153,10 +170,22 @@ class Session(PageSession[NoReturn]):
                 raise PageError(message.code, message.message)
             case _ if hand is None:
                 raise ProtocolError("a message came while there was no job")
+            case _:
+                await self._take_for(hand, socket, message)
+
+    async def _take_for(
+        self, hand: _InHand, socket: web.WebSocketResponse, message: messages.Message
+    ) -> None:
+        match message:
             case messages.ProgressMessage():
                 hand.on_progress(message)
             case messages.ErrorMessage() if message.job == hand.number:
                 self._answer(hand, PageError(message.code, message.message))
+            case messages.PreviewMessage() if message.job == hand.number and hand.job.preview:
+                png = await self._receive_bytes(socket)
+                messages.check_png(png, message.width, message.height)
+                if hand.on_preview is not None:
+                    hand.on_preview(Preview(message.step, message.width, message.height, png))
             case messages.TraceMessage():
                 await self._take_tensor(hand, message, await self._receive_bytes(socket))
             case messages.ResultMessage() if message.job == hand.number:

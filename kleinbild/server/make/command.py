@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.announce import find_announced
@@ -26,6 +27,7 @@ from kleinbild.server.make.local import Local, local_maker
 from kleinbild.server.make.maker import Maker
 from kleinbild.server.make.remote import remote_maker
 from kleinbild.server.make.report import Report
+from kleinbild.server.make.terminal import Encode, find_encoder
 from kleinbild.server.site import Site
 
 KEY_VARIABLE = "KLEINBILD_API_KEY"
@@ -36,7 +38,9 @@ async def generate(site: Site, options: GenerateOptions) -> None:
     """Make the pictures that `options` describe. Raises KleinbildError; no browser outlives the call."""
     stop_on_signals()
     progress = Progress(sys.stderr)
-    report = Report(progress, options.json)
+    encode = _encoder(options, progress)
+    options = replace(options, preview=encode is not None)
+    report = Report(progress, options.json, encode=encode)
     try:
         tasks = _tasks(site, options, progress.note)
         left = []
@@ -63,9 +67,10 @@ async def _make_all(maker: Maker, tasks: list[Task], options: GenerateOptions, r
         try:
             if options.dump is not None:
                 assert isinstance(maker, Local)
-                picture = await maker.make(task.job, report.making, _tensor_writer(options))
+                write = _tensor_writer(options)
+                picture = await maker.make(task.job, report.making, report.showing, write)
             else:
-                picture = await maker.make(task.job, report.making)
+                picture = await maker.make(task.job, report.making, report.showing)
         except (PageError, EngineLost) as error:
             if task.line is None:
                 raise
@@ -73,6 +78,18 @@ async def _make_all(maker: Maker, tasks: list[Task], options: GenerateOptions, r
             continue
         await asyncio.to_thread(write_whole, task.output, picture.png)
         report.done(task, picture, time.monotonic() - began, maker.name)
+
+
+def _encoder(options: GenerateOptions, progress: Progress) -> Encode | None:
+    """How previews are shown, if they were asked for and can be."""
+    if not options.preview:
+        return None
+    encode = find_encoder() if progress.is_terminal else None
+    if encode is None:
+        progress.note(
+            "note: no previews, since this is no terminal that shows pictures (kitty's way or sixels)"
+        )
+    return encode
 
 
 def _tasks(site: Site, options: GenerateOptions, note: Callable[[str], None]) -> list[Task]:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from kleinbild.server.generate.engine import Engine, EngineLost, EngineOptions, open_engine
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture, WriteTensor
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture, WriteTensor
 from kleinbild.server.generate.trace import expected_tensors
 from kleinbild.server.site import Site
 
@@ -34,13 +34,21 @@ class Local:
         self._opened = AsyncExitStack()
         self._engine: Engine | None = None
 
-    async def make(self, job: Job, on_progress: OnProgress, write: WriteTensor | None = None) -> Picture:
+    async def make(
+        self,
+        job: Job,
+        on_progress: OnProgress,
+        on_preview: OnPreview | None = None,
+        write: WriteTensor | None = None,
+    ) -> Picture:
         """The picture; `write` gets the tensors of a traced job. Raises as Engine.make and open_engine."""
         tensors = expected_tensors(job, self._site.model)
         for left in reversed(range(self._tries)):
             engine = self._engine or await self._open()
             try:
-                return await engine.make(job, on_progress, tensors=tensors, write=write)
+                return await engine.make(
+                    job, on_progress, on_preview=on_preview, tensors=tensors, write=write
+                )
             except (EngineLost, PageError) as error:
                 if isinstance(error, PageError) and error.code != "device-lost":
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture
 
 
 class Maker(Protocol):
@@ -13,6 +13,8 @@ class Maker(Protocol):
 
     name: str
 
-    async def make(self, job: Job, on_progress: OnProgress) -> Picture:
-        """The picture. Raises PageError when this one cannot be made, KleinbildError when none can."""
+    async def make(self, job: Job, on_progress: OnProgress, on_preview: OnPreview | None = None) -> Picture:
+        """The picture; `on_preview` gets the previews of a job that wants them.
+
+        Raises PageError when this one cannot be made, KleinbildError when none can."""
         ...

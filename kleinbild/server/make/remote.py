@@ -6,6 +6,7 @@ What it says is checked like anything that comes over a socket: sizes, types, an
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -19,12 +20,13 @@ from kleinbild.server.generate import messages
 from kleinbild.server.generate.messages import ProtocolError
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture, Preview
 from kleinbild.server.site import Site
 
 CONNECT_SECONDS = 2.0
 SILENT_SECONDS = 60.0  # its event streams say something every fifteen
 MAX_JSON_BYTES = 1 << 20
+MAX_LINE_BYTES = 4 << 20
 MAX_PAUSE_SECONDS = 60
 MAX_PAUSES = 1000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -51,7 +53,7 @@ class Remote:
             return None
         return (record.get("build"), record.get("models")) == (site.build, [site.model_id])
 
-    async def make(self, job: Job, on_progress: OnProgress) -> Picture:
+    async def make(self, job: Job, on_progress: OnProgress, on_preview: OnPreview | None = None) -> Picture:
         """The picture. Raises PageError when the server made none of it, KleinbildError when it is gone.
 
         Cancelled, it cancels the job.
@@ -59,7 +61,7 @@ class Remote:
         try:
             path = await self._create(job)
             try:
-                record = await self._watch(path, on_progress)
+                record = await self._watch(path, on_progress, on_preview)
                 return await self._picture(path, job, record)
             finally:
                 # Ended, its result is in our hands; not ended, nobody wants it any more.
@@ -69,7 +71,7 @@ class Remote:
             raise KleinbildError(f"{self._url}: does not answer as our API does ({error})") from None
 
     async def _create(self, job: Job) -> str:
-        names = ("prompt", "width", "height", "seed", "steps")
+        names = ("prompt", "width", "height", "seed", "steps", "preview")
         body = {name: getattr(job, name) for name in names}
         for _ in range(MAX_PAUSES):
             status, record = await self._ask("POST", "/jobs", body)
@@ -81,7 +83,9 @@ class Remote:
             await asyncio.sleep(min(MAX_PAUSE_SECONDS, max(1, record.get("_retry", 1))))
         raise KleinbildError(f"{self._url}: its queue stays full")
 
-    async def _watch(self, path: str, on_progress: OnProgress) -> dict[str, Any]:
+    async def _watch(
+        self, path: str, on_progress: OnProgress, on_preview: OnPreview | None
+    ) -> dict[str, Any]:
         """The job's last record."""
         async with self._request("GET", f"{path}/events", None) as answer:
             if answer.status != 200:
@@ -96,6 +100,8 @@ class Remote:
                         message = messages.parse_message(said)
                         assert isinstance(message, messages.ProgressMessage)
                         on_progress(message)
+                    if record.get("preview") is not None and on_preview is not None:
+                        on_preview(_preview(_object(record["preview"])))
         raise KleinbildError(f"{self._url}: went away before the picture was done")
 
     async def _picture(self, path: str, job: Job, record: dict[str, Any]) -> Picture:
@@ -148,8 +154,23 @@ async def remote_maker(url: str, key: str | None, note: Callable[[str], None]) -
     """A Remote at `url`, with `key` if the server wants one."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+    # A line of an event stream may hold a preview.
+    async with aiohttp.ClientSession(
+        timeout=timeout, headers=headers, read_bufsize=MAX_LINE_BYTES
+    ) as session:
         yield Remote(url, session, note)
+
+
+def _preview(record: dict[str, Any]) -> Preview:
+    """The preview of a job's record. Raises ProtocolError."""
+    told = messages.parse_message(json.dumps({"job": 0} | record | {"type": "preview"}))
+    assert isinstance(told, messages.PreviewMessage)
+    try:
+        png = base64.b64decode(str(record.get("png")), validate=True)
+    except ValueError:
+        raise ProtocolError("a preview is no base64") from None
+    messages.check_png(png, told.width, told.height)
+    return Preview(told.step, told.width, told.height, png)
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -8,18 +8,23 @@ from typing import TextIO
 
 from kleinbild.server.generate.messages import ProgressMessage
 from kleinbild.server.generate.progress import Progress
-from kleinbild.server.generate.session import Picture
+from kleinbild.server.generate.session import Picture, Preview
 from kleinbild.server.make.batch import Task
+from kleinbild.server.make.terminal import Encode
 
 
 class Report:
     """Lines for people on `progress`, for machines (`as_json`) on `out`."""
 
-    def __init__(self, progress: Progress, as_json: bool, out: TextIO | None = None) -> None:
+    def __init__(
+        self, progress: Progress, as_json: bool, out: TextIO | None = None, encode: Encode | None = None
+    ) -> None:
+        """`encode`: how the terminal shows previews, None when it does not."""
         self.made = self.skipped = self.failed = 0
         self.title = ""  # of the picture in hand, before its progress
         self._progress = progress
         self._as_json = as_json
+        self._encode = encode
         self._out = out if out is not None else sys.stdout
 
     def starting(self, message: ProgressMessage) -> None:
@@ -31,6 +36,11 @@ class Report:
         if self._progress.is_terminal:
             label = f"{self.title}{message.stage}"
             self._progress.update(label, message.step, message.steps, message.fraction)
+
+    def showing(self, preview: Preview) -> None:
+        """The picture in hand looks like `preview` so far."""
+        if self._encode is not None:
+            self._progress.note(self._encode(preview))
 
     def done(self, task: Task, picture: Picture, seconds: float, by: str) -> None:
         """`task` is made and written, in `seconds` all in all."""

@@ -20,7 +20,7 @@ from kleinbild.server.generate.engine import EngineLost
 from kleinbild.server.generate.messages import MemoryMessage, ProgressMessage
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture
 from kleinbild.server.queue.store import Store
 from kleinbild.server.queue.ticket import Failure, State, Ticket
 
@@ -31,6 +31,7 @@ FIRST_GUESS_SECONDS = 5.0  # of a picture, while none has been made
 RECENT = 0.2  # weight of the latest picture in the mean time
 
 # Codes of the page that tell the client something about its own request; of others it learns no details.
+PAGE_FAULTS = frozenset({"internal", "worker-lost"})
 CLIENT_CODES = frozenset({"bad-input", "too-large", "out-of-memory"})
 LOST = Failure("engine-lost", "The engine was lost twice while it made this picture.")
 DOWN = Failure("engine-down", "The engine does not start; the server's own log says why.")
@@ -49,7 +50,14 @@ class AnyEngine(Protocol):
         """As Engine.memory."""
         ...
 
-    async def make(self, job: Job, on_progress: OnProgress, *, stop: asyncio.Event | None = None) -> Picture:
+    async def make(
+        self,
+        job: Job,
+        on_progress: OnProgress,
+        *,
+        on_preview: OnPreview | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Picture:
         """As Engine.make."""
         ...
 
@@ -219,7 +227,7 @@ class Queue:
         ticket.begin()
         began = asyncio.get_running_loop().time()
         try:
-            picture = await engine.make(ticket.job, ticket.tell, stop=ticket.stop)
+            picture = await engine.make(ticket.job, ticket.tell, on_preview=ticket.show, stop=ticket.stop)
         except EngineLost:
             self._try_again(ticket, LOST)
             raise
@@ -227,7 +235,7 @@ class Queue:
             if error.code == "device-lost":
                 self._try_again(ticket, LOST)
                 raise EngineLost(str(error)) from error
-            if error.code == "internal":  # the page has thrown away what may be broken
+            if error.code in PAGE_FAULTS:  # the page has thrown away what may be broken
                 self._note(f"a picture failed: {error}")
                 self._try_again(ticket, BROKEN)
             elif error.code == "cancelled":

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from kleinbild.server.generate.messages import ProgressMessage
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import Picture
+from kleinbild.server.generate.session import Picture, Preview
 
 ID_BYTES = 16
 
@@ -44,6 +44,7 @@ class Ticket:
         self.job = job
         self.state = State.QUEUED
         self.progress: ProgressMessage | None = None
+        self.preview: Preview | None = None  # the latest, while it runs
         self.picture: Picture | None = None
         self.failure: Failure | None = None
         self.attempts = 0
@@ -78,7 +79,7 @@ class Ticket:
 
     def wait_again(self) -> None:
         """Back into the queue: the engine was lost."""
-        self.progress = None
+        self.progress = self.preview = None
         self._become(State.QUEUED)
 
     def tell(self, progress: ProgressMessage) -> None:
@@ -87,10 +88,17 @@ class Ticket:
             self.progress = progress
             self._tell_watchers()
 
+    def show(self, preview: Preview) -> None:
+        """The picture looks like `preview` so far."""
+        if not self.is_over:
+            self.preview = preview
+            self._tell_watchers()
+
     def end(self, state: State, *, picture: Picture | None = None, failure: Failure | None = None) -> None:
         """The one end of it."""
         assert not self.is_over
         self.picture, self.failure = picture, failure
+        self.preview = None
         self.finished = time.time()
         self._over.set()
         self._become(state)

@@ -116,7 +116,8 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       await engine.device.queue.onSubmittedWorkDone();
       await new Promise((resolve) => setTimeout(resolve, 20));
       generator.residency.clear();
-      assert.deepEqual([late, engine.memory.bytes], [0, 0]);
+      const { bytes, buffers, bindGroups, reads } = engine.usage();
+      assert.deepEqual([late, bytes, buffers, bindGroups, reads], [0, 0, 0, 0, 0]);
     });
 
     test("a traced picture shows the same boundaries and previews", async () => {

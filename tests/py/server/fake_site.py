@@ -37,7 +37,7 @@ class StandIn {
     await fetch("/w/SHARD.bin");
     return { vendor: "stand-in", architecture: "", description: "", precision };
   }
-  async generate(s, { onProgress, onTrace, memoryBudget }) {
+  async generate(s, { onProgress, onTrace, onPreview, memoryBudget }) {
     if (s.prompt === "budget") throw new KleinbildError("too-large", `the budget is ${memoryBudget}`);
     if (s.prompt === "no gpu") throw new KleinbildError("no-adapter", "requestAdapter gave null");
     if (s.prompt === "bad type") throw new TypeError("line one\\nline two");
@@ -72,6 +72,7 @@ class StandIn {
       onTrace("image", { dtype: "uint8", shape: [s.height, s.width, 3],
         data: new Uint8Array(3 * s.width * s.height).fill(Number(s.seed % 251n)) });
     }
+    onPreview?.({ step: 1, width: 2, height: 1, rgba: new Uint8ClampedArray(8).fill(255) });
     const png = await (await fetch("/v/b1/picture.png")).arrayBuffer();
     return { width: s.width, height: s.height, png, seconds: { transformer: 0.25 } };
   }
@@ -128,6 +129,7 @@ def write_fake_site(root: Path) -> Path:
     (source / "kernels" / "add.wgsl").write_text("// wgsl")
     for name in ("app/channel.js", "app/headless.js", "errors.js"):
         shutil.copy(ROOT / "src_js" / name, source / name)
+    shutil.copytree(ROOT / "src_js" / "image", source / "image")
     shard = weight_file(root / "w", np.arange(1000, dtype=np.uint16).tobytes(), "bin")
     tokenizer = weight_file(root / "w", b"{}", "json")
     script = MAIN_JS.replace("SHARD", shard["sha256"])

@@ -18,6 +18,8 @@ from kleinbild.server.generate.engine import Engine, EngineLost, EngineOptions, 
 from kleinbild.server.generate.messages import ProgressMessage
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
+from kleinbild.server.generate.session import Preview
+from kleinbild.server.make.pixels import read_pixels
 from kleinbild.server.site import open_site
 
 JOB = Job(prompt="hello", width=64, height=64, seed=5, steps=2, latents=None, memory_budget=None, trace=False)
@@ -79,6 +81,17 @@ def test_one_page_serves_many_jobs(fake_site: Path) -> None:
             await engine.make(replace(JOB, prompt="hang"), ignore, stop=stop)
         assert (await engine.make(JOB, ignore)).png == first.png
         assert not engine.ended.done()
+
+    with_engine(fake_site, use)
+
+
+def test_previews_reach_whoever_wants_them(fake_site: Path) -> None:
+    async def use(engine: Engine) -> None:
+        for wanted in (True, False):
+            shown: list[Preview] = []
+            await engine.make(replace(JOB, preview=wanted), ignore, on_preview=shown.append)
+            assert [(one.step, one.width, one.height) for one in shown] == ([(1, 2, 1)] if wanted else [])
+            assert all(read_pixels(one.png).tolist() == [[[255] * 3] * 2] for one in shown)
 
     with_engine(fake_site, use)
 

@@ -12,6 +12,7 @@ from kleinbild.server.generate.messages import (
     ErrorMessage,
     InfoMessage,
     MemoryMessage,
+    PreviewMessage,
     ProgressMessage,
     ProtocolError,
     ResultMessage,
@@ -26,6 +27,8 @@ def test_messages() -> None:
     assert parse_message(json.dumps(progress)) == ProgressMessage("text_encoder", 1, 27, 0.5)
     trace = {"type": "trace", "name": "latents_0", "dtype": "float32", "shape": [16, 128]}
     assert parse_message(json.dumps(trace)) == TraceMessage("latents_0", "float32", (16, 128))
+    preview = {"type": "preview", "job": 3, "step": 1, "width": 64, "height": 32}
+    assert parse_message(json.dumps(preview)) == PreviewMessage(3, 1, 64, 32)
     result = {"type": "result", "job": 3, "width": 64, "height": 32, "seconds": {"transformer": 1}}
     assert parse_message(json.dumps(result)) == ResultMessage(3, 64, 32, {"transformer": 1.0})
     memory = {"type": "memory", "least": 1, "whole": 2**33, "budget": 3}
@@ -56,6 +59,8 @@ def test_text_for_the_terminal_is_one_printable_line() -> None:
         {"type": "trace", "name": "../x", "dtype": "float32", "shape": [1]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": [1.5]},
         {"type": "trace", "name": "x", "dtype": "float32", "shape": 3},
+        {"type": "preview", "job": 1, "step": 1, "width": 4096, "height": 32},
+        {"type": "preview", "step": 1, "width": 64, "height": 32},
         {"type": "result", "job": 1, "width": "64", "height": 64, "seconds": {}},
         {"type": "result", "width": 64, "height": 64, "seconds": {}},
         {"type": "result", "job": 1, "width": 64, "height": 64},

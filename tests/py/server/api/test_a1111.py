@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 import webuiapi
 from server.api.faces import KEY, Api, on_an_api
+from server.queue.fake_engine import PREVIEW
 
 PATH = "/sdapi/v1/txt2img"
 
@@ -60,6 +62,7 @@ def test_progress_and_interrupt(fake_site: Path) -> None:
         assert told["progress"] == 0.25  # half of the first of two
         assert (told["state"]["sampling_step"], told["state"]["sampling_steps"]) == (1, 2)
         assert told["textinfo"] == "transformer"
+        assert base64.b64decode(told["current_image"]) == PREVIEW.png
         assert told["eta_relative"] > 0
         assert (await api.ask("POST", "/sdapi/v1/interrupt")).json == {}
         answer = await asking

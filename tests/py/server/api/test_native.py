@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from server.api.faces import Api, on_an_api
 from server.fake_site import png
+from server.queue.fake_engine import HALFWAY, PREVIEW
 
 from kleinbild.server.api import native
+from kleinbild.server.api.limits import Limits
 from kleinbild.server.queue.queue import QueueLimits
 
 SMALL = {"prompt": "x", "width": 32, "height": 16, "seed": 2**64 - 1, "steps": 3}
@@ -85,6 +88,53 @@ def test_events_tell_the_states_and_end(fake_site: Path, monkeypatch: pytest.Mon
         assert versions == sorted(versions)
 
     on_an_api(fake_site, test)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_previews_come_once_each_to_whoever_wants_them(
+    fake_site: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.setattr(native, "HEARTBEAT_SECONDS", 0.02)
+
+    async def test(api: Api) -> None:
+        asked = {"prompt": "hold", "preview": wanted}
+        path = (await api.ask("POST", "/jobs", asked)).headers["location"]
+        await api.begun()
+        shown = []
+        async with api.session.get(f"{api.url}{path}/events") as stream:
+            async for raw in stream.content:
+                if raw.startswith(b"data: "):
+                    shown.append(json.loads(raw.removeprefix(b"data: "))["preview"])
+                    ticket = api.queue.in_hand
+                    if ticket is not None and len(shown) < 4:
+                        ticket.tell(HALFWAY)
+                    else:
+                        api.engines.release.set()
+        png_ = base64.b64encode(PREVIEW.png).decode()
+        record = {"step": PREVIEW.step, "width": 16, "height": 8, "png": png_}
+        assert [one for one in shown if one] == ([record] if wanted else [])
+        assert len(shown) >= 4
+        assert (await api.ask("GET", path)).json["preview"] is None, "not beside the picture itself"
+
+    on_an_api(fake_site, test)
+
+
+def test_watchers_have_a_bound_and_give_their_place_back(fake_site: Path) -> None:
+    async def test(api: Api) -> None:
+        path = (await api.ask("POST", "/jobs", {"prompt": "hold"})).headers["location"]
+        events = f"{api.url}{path}/events"
+        async with api.session.get(events) as first, api.session.get(events) as second:
+            assert (first.status, second.status) == (200, 200)
+            refused = await api.ask("GET", f"{path}/events")
+            assert (refused.status, refused.json["error"]["code"]) == (429, "too-many-streams")
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await api.ask("GET", path)).status == 200
+            api.engines.release.set()
+            assert b"event: done" in await first.read()
+            assert b"event: done" in await second.read()
+        assert (await api.ask("GET", f"{path}/events")).status == 200
+
+    on_an_api(fake_site, test, limits=Limits(streams=2))
 
 
 def test_cancel_inside_a_step_and_in_the_queue(fake_site: Path) -> None:

@@ -27,6 +27,7 @@ OPTIONS = GenerateOptions(
     adapter="auto",
     dump=None,
     memory_budget=None,
+    preview=False,
     server=True,
     json=False,
     verbose=False,

@@ -12,11 +12,12 @@ import pytest
 from aiohttp import web
 from server.api.faces import KEY, Api, on_an_api
 from server.fake_site import png
-from server.queue.fake_engine import job
+from server.queue.fake_engine import PREVIEW, job
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.generate.messages import ProgressMessage
 from kleinbild.server.generate.page_session import PageError
+from kleinbild.server.generate.session import Preview
 from kleinbild.server.listen import bind, running
 from kleinbild.server.make.remote import Remote, remote_maker
 from kleinbild.server.site import open_site
@@ -45,6 +46,26 @@ def test_a_picture_and_its_progress(fake_site: Path) -> None:
                 await remote.make(job("too-large"), seen.append)
 
     on_an_api(fake_site, test, key=KEY)
+
+
+def test_previews_of_a_job_that_wants_them(fake_site: Path) -> None:
+    async def test(api: Api) -> None:
+        async with remote_maker(api.url, None, print) as remote:
+            for wanted in (True, False):
+                shown: list[Preview] = []
+                await remote.make(replace(job("x"), preview=wanted), lambda _: None, shown.append)
+                # Of a picture that is done at once the stream may tell its end only.
+                assert shown in ([PREVIEW], []) if wanted else shown == []
+            shown = []
+            wanted_job = replace(job("hold"), preview=True)
+            making = asyncio.create_task(remote.make(wanted_job, lambda _: None, shown.append))
+            while not shown:
+                await asyncio.sleep(0.002)
+            api.engines.release.set()
+            await making
+            assert shown == [PREVIEW]
+
+    on_an_api(fake_site, test)
 
 
 def test_a_wrong_key_is_told(fake_site: Path) -> None:

@@ -18,10 +18,19 @@ from kleinbild.server.generate.engine import EngineLost
 from kleinbild.server.generate.messages import MemoryMessage, ProgressMessage
 from kleinbild.server.generate.page_session import PageError
 from kleinbild.server.generate.request import Job
-from kleinbild.server.generate.session import OnProgress, Picture
+from kleinbild.server.generate.session import OnPreview, OnProgress, Picture, Preview
 
-CODES = {"bad-input", "too-large", "device-lost", "internal", "out-of-memory", "storage-full"}
+CODES = {
+    "bad-input",
+    "too-large",
+    "device-lost",
+    "worker-lost",
+    "internal",
+    "out-of-memory",
+    "storage-full",
+}
 HALFWAY = ProgressMessage("transformer", 1, 2, 0.5)
+PREVIEW = Preview(1, 16, 8, png(16, 8))
 
 
 def job(prompt: str = "x", size: int = 16) -> Job:
@@ -82,8 +91,15 @@ class FakeEngine:
         await self.lost.wait()
         raise EngineLost("/home/somebody/chromium ended with status -9")
 
-    async def make(self, job: Job, on_progress: OnProgress, *, stop: asyncio.Event | None = None) -> Picture:
-        """As Engine.make."""
+    async def make(
+        self,
+        job: Job,
+        on_progress: OnProgress,
+        *,
+        on_preview: OnPreview | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Picture:
+        """As Engine.make; whoever wants previews gets PREVIEW."""
         assert stop is not None
         assert not self._busy, "two jobs at once"
         self._busy = True
@@ -91,6 +107,8 @@ class FakeEngine:
             self._engines.made.append(job.prompt)
             await asyncio.sleep(0)
             on_progress(HALFWAY)
+            if job.preview and on_preview is not None:
+                on_preview(PREVIEW)
             word = job.prompt.partition(" ")[0]
             if word == "lose":
                 self.lost.set()

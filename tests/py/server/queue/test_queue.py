@@ -188,14 +188,16 @@ def test_an_engine_lost_while_idle_is_replaced_at_once() -> None:
 
 def test_errors_of_the_page() -> None:
     async def test(bench: Bench) -> None:
-        large, full, internal, good = bench.ask("too-large", "storage-full", "internal", "good")
+        large, full, internal, fallen, good = bench.ask(
+            "too-large", "storage-full", "internal", "worker-lost", "good"
+        )
         await good.over()
         assert large.failure is not None
         assert (large.failure.code, large.failure.message) == ("too-large", "in words")
         assert full.failure is not None
         assert full.failure.code == "storage-full"
         assert "in words" not in full.failure.message
-        assert (internal.attempts, full.attempts) == (2, 1)
+        assert (internal.attempts, full.attempts, fallen.attempts) == (2, 1, 2)
         assert bench.engines.opened == 1
 
     on_a_queue(test)
