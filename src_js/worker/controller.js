@@ -6,6 +6,7 @@
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
+import { pictureText } from "../image/picture_text.js";
 import { checkSettings } from "../protocol.js";
 
 /**
@@ -106,7 +107,7 @@ export class Controller {
         },
       }),
     });
-    const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, info.model) });
+    const png = await this.#parts.encodePng({ width, height, rgba, ...pictureText(settings, info, seconds) });
     const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
     post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
     if (this.#start.background && this.#background === "idle") void this.#fetchLater(await this.#open(this.#start.manifestUrl));
@@ -208,16 +209,4 @@ export class Controller {
   #post(job, { code, message }) {
     this.#parts.post({ type: "error", job, code, message }, []);
   }
-}
-
-/**
- * The picture's settings as text of the PNG, in the form that image tools read under "parameters".
- * @param {Settings} settings
- * @param {string} model
- * @returns {Record<string, string>}
- */
-export function pngText({ prompt, width, height, seed, steps, latents }, model) {
-  const noise = latents ? "Latents: given" : `Seed: ${seed}`;
-  const facts = `Steps: ${steps}, ${noise}, Size: ${width}x${height}, Model: ${model}`;
-  return { Software: "Kleinbild", parameters: `${prompt}\n${facts}` };
 }
