@@ -3,12 +3,15 @@
  * settings differ.
  */
 
-import { element, textElement } from "../elements.js";
+import { element } from "../elements.js";
 import { showText } from "../localise.js";
-import { factsOf } from "./wording.js";
+import { settingsOf } from "./wording.js";
 
 /** @typedef {import("./detail.js").Shown} Shown */
 /** @typedef {"beside"|"slider"|"fade"} Mode */
+
+/** Of the table; the whole of a long one stands with the picture itself. */
+const MAX_PROMPT = 2000;
 
 export class Compare {
   #panel = element("gallery-compared", HTMLElement);
@@ -16,6 +19,7 @@ export class Compare {
   #stage = element("gallery-compared-stage", HTMLElement);
   #images = [element("gallery-compared-first", HTMLImageElement), element("gallery-compared-second", HTMLImageElement)];
   #range = element("gallery-compared-range", HTMLInputElement);
+  #rangeLabel = element("gallery-compared-range-label", HTMLElement);
   #slide = element("gallery-compared-slide", HTMLElement);
   #table = element("gallery-compared-facts", HTMLTableSectionElement);
   #modes = /** @type {HTMLInputElement[]} */ ([...this.#panel.querySelectorAll("input[name=gallery-compare-mode]")]);
@@ -49,8 +53,8 @@ export class Compare {
       showText(image, () => this.#i18n.t("gallery.compare.picture", { number: i + 1, prompt: about?.text?.prompt ?? entry.prompt }), "alt");
     });
     const widest = pictures.map(({ entry }) => entry).sort((a, b) => b.width / b.height - a.width / a.height)[0];
-    this.#stage.style.setProperty("--picture-width", `${widest?.width ?? 1}`);
-    this.#stage.style.setProperty("--picture-height", `${widest?.height ?? 1}`);
+    this.#panel.style.setProperty("--picture-width", `${widest?.width ?? 1}`);
+    this.#panel.style.setProperty("--picture-height", `${widest?.height ?? 1}`);
     this.#showFacts(pictures);
     this.#showMode();
   }
@@ -71,10 +75,11 @@ export class Compare {
     const mode = /** @type {Mode} */ (this.#modes.find(({ checked }) => checked)?.value ?? "beside");
     this.#stage.dataset["mode"] = mode;
     this.#slide.hidden = mode === "beside";
+    // The slider's knob stands below the edge between the pictures, so it tells how much of the first is to be seen.
+    showText(this.#rangeLabel, () => this.#i18n.t(mode === "slider" ? "gallery.compare.share_first" : "gallery.compare.share_second"));
     this.#showShare();
   }
 
-  /** How much of the second picture is to be seen. */
   #showShare() {
     this.#stage.style.setProperty("--share", `${Number(this.#range.value) / 100}`);
     showText(this.#range, () => this.#i18n.percent(Number(this.#range.value) / 100), "aria-valuetext");
@@ -83,9 +88,9 @@ export class Compare {
   /** @param {[Shown, Shown]} pictures */
   #showFacts(pictures) {
     const rows = () => {
-      const columns = pictures.map(({ entry, about }) => new Map([
-        [this.#i18n.t("gallery.setting.prompt"), about?.text?.prompt.trim() ?? ""],
-        ...factsOf(this.#i18n, entry, about ?? { width: entry.width, height: entry.height, text: null, record: null }),
+      const columns = pictures.map(({ about }) => new Map([
+        [this.#i18n.t("gallery.setting.prompt"), (about?.text?.prompt.trim() ?? "").slice(0, MAX_PROMPT)],
+        ...(about ? settingsOf(this.#i18n, about) : []),
       ]));
       const labels = [...new Set(columns.flatMap((column) => [...column.keys()]))];
       return labels.map((label) => [label, ...columns.map((column) => column.get(label) ?? "")]);
@@ -95,10 +100,11 @@ export class Compare {
       line.classList.toggle("compare__differs", cells[1] !== cells[2]);
       line.append(...cells.map((_, column) => {
         const cell = document.createElement(column === 0 ? "th" : "td");
+        const text = document.createElement("bdi");
         if (column === 0) cell.setAttribute("scope", "row");
-        else cell.dir = "auto";
         const mark = column === 0 && cells[1] !== cells[2] ? " \u2260" : "";
-        showText(cell, () => (rows()[row]?.[column] ?? "") + mark);
+        showText(text, () => (rows()[row]?.[column] ?? "") + mark);
+        cell.append(text);
         return cell;
       }));
       return line;

@@ -79,7 +79,7 @@ export class Detail {
    * @param {{ index: number, count: number }} place of the picture in the gallery
    */
   show(shown, { index, count }) {
-    const { entry, file, about } = shown;
+    const { file, about } = shown;
     const t = this.#i18n.t.bind(this.#i18n);
     this.close();
     this.#shown = shown;
@@ -131,14 +131,14 @@ export class Detail {
 
   /** @param {Shown} shown */
   #showFacts({ entry, about }) {
-    const facts = () => factsOf(this.#i18n, entry, about ?? { width: entry.width, height: entry.height, text: null, record: null });
+    const facts = () => factsOf(this.#i18n, entry, about);
     this.#facts.replaceChildren(...facts().map((_, i) => {
       const pair = textElement("div", "", "detail__fact");
-      const [label, value] = [document.createElement("dt"), document.createElement("dd")];
+      const [label, cell, value] = [document.createElement("dt"), document.createElement("dd"), document.createElement("bdi")];
       showText(label, () => facts()[i]?.[0] ?? "");
       showText(value, () => facts()[i]?.[1] ?? "");
-      value.dir = "auto";
-      pair.append(label, value);
+      cell.append(value);
+      pair.append(label, cell);
       return pair;
     }));
   }

@@ -185,6 +185,7 @@ class GalleryView {
     showText(this.#export, () => (selected > 0 ? i18n.t("gallery.export.some", { count: selected }) : i18n.t("gallery.export.all")));
     showText(this.#delete, () => i18n.t("gallery.delete.some", { count: selected }));
     this.#export.hidden = count === 0;
+    element("gallery-open", HTMLButtonElement).hidden = selected > 0;
     this.#delete.hidden = selected === 0;
     this.#compareButton.hidden = selected !== 2;
     element("gallery-select-none", HTMLButtonElement).hidden = selected === 0;

@@ -63,14 +63,14 @@ export function receivePictures(app) {
   document.body.append(hint);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let leave;
-  addEventListener("dragover", (event) => {
+  document.addEventListener("dragover", (event) => {
     if (!holds(event)) return;
     event.preventDefault();
     hint.hidden = false;
     clearTimeout(leave);                                                 // dragleave comes for every element passed, too
     leave = setTimeout(() => (hint.hidden = true), 300);
   });
-  addEventListener("drop", (event) => {
+  document.addEventListener("drop", (event) => {
     const file = event.dataTransfer?.files[0];
     if (!holds(event)) return;
     event.preventDefault();

@@ -6,6 +6,7 @@ import { timeOf } from "../../gallery/entry.js";
 
 /** @typedef {import("../i18n.js").I18n} I18n */
 /** @typedef {import("../../gallery/entry.js").Entry} Entry */
+/** @typedef {import("../../image/picture_text.js").PictureFile} PictureFile */
 
 const STAGES = ["text_encoder", "transformer", "vae_decoder"];
 
@@ -27,23 +28,33 @@ export function countText(i18n, count, bytes) {
   return i18n.t("gallery.count", { count, bytes: i18n.bytes(bytes) });
 }
 
+/** @typedef {[label: string, value: string]} Fact */
+
 /**
  * @param {I18n} i18n
- * @param {Entry} entry
- * @param {import("../../image/picture_text.js").PictureFile} file
- * @returns {[label: string, value: string][]} what is known of a picture, beside its prompt
+ * @param {Pick<PictureFile, "width"|"height"|"text"|"record">} file
+ * @returns {Fact[]} what a picture was made from, beside its prompt
  */
-export function factsOf(i18n, entry, { width, height, text, record }) {
-  /** @type {[string, string][]} */
+export function settingsOf(i18n, { width, height, text, record }) {
+  /** @type {Fact[]} */
   const facts = [[i18n.t("gallery.fact.size"), sizeText(width, height)]];
   if (text?.seed) facts.push([i18n.t("gallery.fact.seed"), text.seed]);
   if (text?.steps) facts.push([i18n.t("gallery.fact.steps"), text.steps]);
-  facts.push([i18n.t("gallery.fact.made"), i18n.date(timeOf(entry))]);
-  if (record) {
-    const seconds = STAGES.reduce((sum, stage) => sum + (record.seconds[stage] ?? 0), 0);
-    if (seconds > 0) facts.push([i18n.t("gallery.fact.took"), i18n.duration(seconds)]);
-  }
   if (text?.model) facts.push([i18n.t("gallery.fact.model"), record ? `${text.model} (${record.precision})` : text.model]);
+  return facts;
+}
+
+/**
+ * @param {I18n} i18n
+ * @param {Entry} entry
+ * @param {PictureFile | null} file null where it cannot be read
+ * @returns {Fact[]} what is known of a picture, beside its prompt
+ */
+export function factsOf(i18n, entry, file) {
+  const facts = file ? settingsOf(i18n, file) : [];
+  facts.push([i18n.t("gallery.fact.made"), i18n.date(timeOf(entry))]);
+  const seconds = STAGES.reduce((sum, stage) => sum + (file?.record?.seconds[stage] ?? 0), 0);
+  if (seconds > 0) facts.push([i18n.t("gallery.fact.took"), i18n.duration(seconds)]);
   facts.push([i18n.t("gallery.fact.file"), i18n.bytes(entry.bytes)]);
   return facts;
 }

@@ -4,6 +4,7 @@
 
 import { gpuProblem } from "../capabilities.js";
 import { element } from "../elements.js";
+import { copyLink } from "../gallery/export.js";
 import { showText } from "../localise.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
@@ -17,7 +18,7 @@ import { backgroundText, deviceText } from "./wording.js";
 export async function openMake(app) {
   const { client, events, i18n, site } = app;
   const frame = new Frame(app);
-  const roll = new Roll(i18n, (exposure) => studio.show(exposure));
+  const roll = new Roll(app, (exposure) => studio.show(exposure));
   const form = new Form(app, {
     onSubmit: (settings) => void studio.make(settings, form.keepPrompts),
     onCancel: () => studio.cancel(),
@@ -44,6 +45,9 @@ export async function openMake(app) {
   });
   element("reuse", HTMLButtonElement).addEventListener("click", () => {
     if (studio.shown) form.take({ ...studio.shown.settings, seed: `${studio.shown.settings.seed}` });
+  });
+  element("copy-link", HTMLButtonElement).addEventListener("click", () => {
+    if (studio.shown) void copyLink(app, studio.shown.settings);
   });
   events.on("use-settings", (settings) => {
     form.take(settings);
