@@ -36,6 +36,8 @@ export class Gallery {
   #sorted = null;
   /** @type {Promise<Folders> | null} */
   #folders = null;
+  /** When what earlier visits left is gone. @type {Promise<void>} */
+  tidied = Promise.resolve();
 
   /** @param {Place} place */
   constructor(place) {
@@ -54,18 +56,20 @@ export class Gallery {
   }
 
   /**
-   * Reads what is there. Unless another tab is at it, empties the bin and removes what interrupted writes left.
+   * Reads what is there. Unless another tab is at it, empties the bin and removes what interrupted writes left, afterwards.
    * @throws {DOMException} when the browser gives this page no storage
    */
   async open() {
-    if (await this.#place.alone()) {
-      await this.#place.exclusively(async () => {
-        const folders = await this.#fresh();
-        await this.#emptyBin(folders);
-        for (const folder of Object.values(folders)) await folder.removeParts();
-      });
-    }
     await this.refresh();
+    if (await this.#place.alone()) this.tidied = this.#tidy().catch(() => {});  // the next start tries again
+  }
+
+  async #tidy() {
+    await this.#place.exclusively(async () => {
+      const folders = await this.#fresh();
+      await this.#emptyBin(folders);
+      for (const folder of Object.values(folders)) await folder.removeParts();
+    });
   }
 
   /**

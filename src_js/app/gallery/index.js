@@ -48,13 +48,15 @@ class GalleryView {
   /** The picture that was shown large last: the focus comes back to it. */
   #last = "";
   #visible = false;
+  /** @type {Promise<void> | null} */
+  #looking = null;
   #lookups = 0;
 
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
     this.#grid = new Grid(app.i18n, {
-      thumbnail: async (id) => this.#gallery?.thumbnail(id) ?? null,
+      thumbnail: (id) => this.#thumbnail(id),
       onOpen: (id) => app.navigate("gallery", { picture: id }),
       onDelete: (ids) => void this.#remove(ids),
       onSelect: () => this.#showBar(),
@@ -72,8 +74,10 @@ class GalleryView {
     this.#joinButtons();
     app.events.on("gallery-changed", () => this.#showAll());
     app.events.on("route", ({ view, params }) => {
+      const wasVisible = this.#visible;
       this.#visible = view === "gallery";
       if (this.#visible) void this.#route(params);
+      if (this.#visible && !wasVisible) void this.#lookAgain();
     });
     document.addEventListener("visibilitychange", () => void this.#lookAgain());
     addEventListener("focus", () => void this.#lookAgain());
@@ -117,9 +121,12 @@ class GalleryView {
   /** @param {URLSearchParams} params */
   async #route(params) {
     const lookup = ++this.#lookups;
-    await this.#lookAgain();
     const ids = (params.get("picture") ?? params.get("compare") ?? "").split(",").slice(0, 2);
-    const shown = await Promise.all(ids.map((id) => this.#lookUp(id)));
+    let shown = await Promise.all(ids.map((id) => this.#lookUp(id)));
+    if (params.size > 0 && shown.some((one) => !one?.file)) {
+      await this.#lookAgain();
+      shown = await Promise.all(ids.map((id) => this.#lookUp(id)));
+    }
     if (lookup !== this.#lookups) return;                                // another address since
     const [first, second] = shown;
     if (params.has("picture") && first) return this.#showOne(first);
@@ -129,6 +136,14 @@ class GalleryView {
       history.replaceState(null, "", "#/gallery");
     }
     this.#showGrid();
+  }
+
+  /** @param {string} id */
+  async #thumbnail(id) {
+    const thumbnail = await this.#gallery?.thumbnail(id) ?? null;
+    const entry = thumbnail ? null : this.#gallery?.entries.find((one) => one.id === id);
+    if (entry && entry.width > 0) void this.#lookAgain();                // the file that should be there may be gone
+    return thumbnail;
   }
 
   /** @param {string} id @returns {Promise<Shown | null>} null when there is no such picture */
@@ -208,8 +223,8 @@ class GalleryView {
   #use({ text }, size) {
     if (!text) return;
     const { settings } = checkRestored(text);
-    useSettings(this.#app, { ...settings, ...size });
-    this.#app.announce(this.#app.i18n.t("gallery.used"));
+    const { i18n, toast } = this.#app;
+    void useSettings(this.#app, { ...settings, ...size }).then(() => toast(i18n.t("gallery.used")));
   }
 
   /** @param {readonly string[]} ids @returns {Promise<boolean>} whether they are deleted */
@@ -270,13 +285,19 @@ class GalleryView {
   }
 
   /** Somebody may have cleared the site's data meanwhile. @returns {Promise<void>} never rejected */
-  async #lookAgain() {
-    if (!this.#gallery || !this.#visible || document.hidden) return;
+  #lookAgain() {
+    if (!this.#gallery || !this.#visible || document.hidden) return Promise.resolve();
+    this.#looking ??= this.#look(this.#gallery).finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  /** @param {Gallery} gallery */
+  async #look(gallery) {
     try {
-      const before = this.#gallery.entries;
-      const lost = await this.#gallery.refresh();
+      const before = gallery.entries;
+      const lost = await gallery.refresh();
       const { i18n } = this.#app;
-      if (before.length !== this.#gallery.entries.length) this.#app.events.emit("gallery-changed", {});
+      if (before.length !== gallery.entries.length) this.#app.events.emit("gallery-changed", {});
       if (lost === 0) return;
       showText(this.#notice, () => i18n.t("gallery.lost", { count: lost }));
       this.#notice.hidden = false;

@@ -16,15 +16,25 @@ import { readLink } from "../share_link.js";
  * Shows the make view with these settings; those that are not told stay as they are.
  * @param {App} app
  * @param {import("../restored.js").SomeSettings} settings
+ * @returns {Promise<void>} when they are in the form, or people went elsewhere meanwhile
  */
-export function useSettings(app, { seed, ...others }) {
-  const told = { ...others, ...(seed === undefined ? {} : { seed: `${seed}` }) };
-  if (document.body.dataset["view"] === "make") return app.events.emit("use-settings", told);
-  const stop = app.events.on("route", ({ view }) => {                     // the view may have to be opened first
-    stop();
-    if (view === "make") app.events.emit("use-settings", told);
+export async function useSettings(app, { seed, ...others }) {
+  if (document.body.dataset["view"] !== "make") {
+    const shown = nextRoute(app);                                        // the view may have to be opened first
+    app.navigate("make");
+    if ((await shown) !== "make") return;
+  }
+  app.events.emit("use-settings", { ...others, ...(seed === undefined ? {} : { seed: `${seed}` }) });
+}
+
+/** @param {App} app @returns {Promise<string>} the view that is shown next */
+function nextRoute(app) {
+  return new Promise((resolve) => {
+    const stop = app.events.on("route", ({ view }) => {
+      stop();
+      resolve(view);
+    });
   });
-  app.navigate("make");
 }
 
 /** A link's settings, once: a reload keeps what was changed in the form since. @param {App} app */
@@ -33,7 +43,7 @@ export function followLinks(app) {
     const restored = view === "make" ? readLink(params.toString()) : null;
     if (!restored) return;
     history.replaceState(null, "", "#/make");
-    take(app, restored, app.i18n.t("gallery.restored.link"));
+    void take(app, restored, app.i18n.t("gallery.restored.link"));
   });
 }
 
@@ -47,7 +57,7 @@ export async function restoreFrom(app, file) {
   try {
     const { text } = await readPictureFile(file);
     const restored = text && checkRestored(text);
-    if (restored && Object.keys(restored.settings).length > 0) take(app, restored, app.i18n.t("gallery.restored.file", { name }));
+    if (restored && Object.keys(restored.settings).length > 0) await take(app, restored, app.i18n.t("gallery.restored.file", { name }));
     else app.toast(app.i18n.t("gallery.restored.nothing", { name }), { seconds: 10 });
   } catch {
     app.toast(app.i18n.t("gallery.restored.unreadable", { name }), { seconds: 10 });
@@ -87,9 +97,9 @@ export function receivePictures(app) {
 /** TypeScript's library lacks this. @typedef {{ setConsumer(consumer: (params: { files?: readonly FileSystemFileHandle[] }) => void): void }} LaunchQueue */
 
 /** @param {App} app @param {Restored} restored @param {string} sentence */
-function take(app, { settings, ignored, cleaned }, sentence) {
+async function take(app, { settings, ignored, cleaned }, sentence) {
   const { i18n } = app;
-  useSettings(app, settings);
+  await useSettings(app, settings);
   const names = ignored.map((name) => i18n.t(`gallery.setting.${name}`));
   const list = new Intl.ListFormat(i18n.language, { type: "conjunction" }).format(names);
   const sentences = [sentence];

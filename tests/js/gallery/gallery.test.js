@@ -121,6 +121,7 @@ test("files that are no pictures of the gallery are let be and not listed", asyn
   }
   const { gallery } = tab(store);
   await gallery.open();
+  await gallery.tidied;
   assert.equal(gallery.entries.length, 3);
   assert.deepEqual(store.paths().filter((path) => /part|crswap/.test(path)), [], "what interrupted writes left goes");
   assert.ok(store.paths().includes("gallery/pictures/x.png"));
@@ -138,7 +139,9 @@ test("a picture deleted can be brought back until the next start", async () => {
   await beside.open();
   assert.deepEqual(await gallery.restore([second ?? ""]), [second], "another tab's start leaves the bin alone");
   await gallery.remove([second ?? ""]);
-  await tab(store).gallery.open();
+  const next = tab(store).gallery;
+  await next.open();
+  await next.tidied;
   assert.deepEqual(await gallery.restore([second ?? ""]), []);
   assert.deepEqual(store.paths().filter((path) => path.includes(second ?? "?")), []);
 });
