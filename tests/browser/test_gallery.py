@@ -150,6 +150,12 @@ def png(**texts: str) -> bytes:
     return file.getvalue()
 
 
+def picture(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
 def settings(page: Page) -> dict[str, str]:
     return {name: page.input_value(f"#{name}") for name in ("prompt", "width", "height", "seed", "steps")}
 
@@ -180,7 +186,7 @@ def test_a_picture_made_is_kept_shared_and_used_again(browser: Browser, url: str
         with page.expect_download() as started:
             page.click("#gallery-download")
         assert started.value.suggested_filename == f"kleinbild-{made['seed']}-16x16.png"
-        kept = Image.open(started.value.path())
+        kept = picture(Path(started.value.path()).read_bytes())
         assert kept.size == (16, 16)
         record = json.loads(kept.info["kleinbild"])
         expected = {"schema": 1, "prompt": "a red fox", "seed": made["seed"], "steps": 1, "width": 16}
@@ -282,7 +288,7 @@ def test_pictures_leave_as_one_archive(filled: Visit) -> None:
         assert archive.testzip() is None
         names = archive.namelist()
         assert len(names) == FEW
-        assert Image.open(archive.open(names[0])).info["parameters"].startswith("picture number 23\n")
+        assert picture(archive.read(names[0])).info["parameters"].startswith("picture number 23\n")
     frame(page, 20).focus()
     page.keyboard.press("x")
     expect(page.locator("#gallery-export")).to_have_text("Download 1 as ZIP")
