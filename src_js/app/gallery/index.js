@@ -51,6 +51,8 @@ class GalleryView {
   /** @type {Promise<void> | null} */
   #looking = null;
   #lookups = 0;
+  /** What was deleted last and can be brought back. @type {readonly string[]} */
+  #removed = [];
 
   /** @param {App} app */
   constructor(app) {
@@ -59,7 +61,10 @@ class GalleryView {
       thumbnail: (id) => this.#thumbnail(id),
       onOpen: (id) => app.navigate("gallery", { picture: id }),
       onDelete: (ids) => void this.#remove(ids),
-      onSelect: () => this.#showBar(),
+      onSelect: ({ size }) => {
+        this.#showBar();
+        app.announce(app.i18n.t("gallery.selected", { count: size }));
+      },
     });
     this.#detail = new Detail(app.i18n, {
       onUse: (file, size) => this.#use(file, size),
@@ -78,6 +83,11 @@ class GalleryView {
       this.#visible = view === "gallery";
       if (this.#visible) void this.#route(params);
       if (this.#visible && !wasVisible) void this.#lookAgain();
+    });
+    element("view-gallery", HTMLElement).addEventListener("keydown", (event) => {
+      if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || this.#removed.length === 0) return;
+      event.preventDefault();
+      void this.#restore(this.#removed);
     });
     document.addEventListener("visibilitychange", () => void this.#lookAgain());
     addEventListener("focus", () => void this.#lookAgain());
@@ -232,6 +242,7 @@ class GalleryView {
     const { i18n, toast, events } = this.#app;
     try {
       const removed = await this.#gallery?.remove(ids) ?? [];
+      this.#removed = removed;
       events.emit("gallery-changed", {});
       toast(i18n.t("gallery.deleted", { count: removed.length }), {
         action: i18n.t("gallery.undo"), onAction: () => void this.#restore(removed), seconds: UNDO_SECONDS,
@@ -254,11 +265,12 @@ class GalleryView {
 
   /** @param {readonly string[]} ids */
   async #restore(ids) {
-    const { i18n, events, announce } = this.#app;
+    const { i18n, events, toast } = this.#app;
+    this.#removed = [];
     try {
       const restored = await this.#gallery?.restore(ids) ?? [];
       events.emit("gallery-changed", {});
-      announce(i18n.t("gallery.restored", { count: restored.length }));
+      toast(i18n.t("gallery.restored", { count: restored.length }));
       if (this.#visible && !this.#all.hidden && restored[0]) this.#grid.focus(restored[0]);
       else if (this.#visible && restored[0]) this.#app.navigate("gallery", { picture: restored[0] });
     } catch (error) {
@@ -272,6 +284,7 @@ class GalleryView {
     const { selected } = this.#grid;
     const entries = this.#gallery.entries.filter(({ id }) => selected.size === 0 || selected.has(id));
     this.#export.disabled = true;
+    showText(this.#export, () => i18n.t("gallery.export.busy"));
     try {
       const { archive, name, count } = await archiveOf(this.#gallery, entries);
       if (count < entries.length) await this.#lookAgain();
@@ -281,6 +294,7 @@ class GalleryView {
       this.#tell(error);
     } finally {
       this.#export.disabled = false;
+      this.#showBar();
     }
   }
 

@@ -28,6 +28,11 @@ export function countText(i18n, count, bytes) {
   return i18n.t("gallery.count", { count, bytes: i18n.bytes(bytes) });
 }
 
+/** @param {import("../../image/picture_text.js").PictureRecord} record @returns {number} that the picture took */
+export function secondsOf({ seconds }) {
+  return STAGES.reduce((sum, stage) => sum + (seconds[stage] ?? 0), 0);
+}
+
 /** @typedef {[label: string, value: string]} Fact */
 
 /**
@@ -53,7 +58,7 @@ export function settingsOf(i18n, { width, height, text, record }) {
 export function factsOf(i18n, entry, file) {
   const facts = file ? settingsOf(i18n, file) : [];
   facts.push([i18n.t("gallery.fact.made"), i18n.date(timeOf(entry))]);
-  const seconds = STAGES.reduce((sum, stage) => sum + (file?.record?.seconds[stage] ?? 0), 0);
+  const seconds = file?.record ? secondsOf(file.record) : 0;
   if (seconds > 0) facts.push([i18n.t("gallery.fact.took"), i18n.duration(seconds)]);
   facts.push([i18n.t("gallery.fact.file"), i18n.bytes(entry.bytes)]);
   return facts;

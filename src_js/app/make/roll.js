@@ -5,7 +5,7 @@
 import { readPictureFile } from "../../image/picture_text.js";
 import { element } from "../elements.js";
 import { sharedGallery } from "../gallery/shared.js";
-import { cellLabel } from "../gallery/wording.js";
+import { cellLabel, secondsOf } from "../gallery/wording.js";
 import { showText } from "../localise.js";
 
 /** @typedef {import("./frame.js").Exposure} Exposure */
@@ -118,7 +118,7 @@ export class Roll {
     const file = await this.#gallery?.picture(entry.id).catch(() => null);
     const about = file && await readPictureFile(file).catch(() => null);
     if (!file || !about?.record) return this.#app.navigate("gallery", { picture: entry.id });
-    const { prompt, width, height, seed, steps, seconds } = about.record;
+    const { prompt, width, height, seed, steps } = about.record;
     URL.revokeObjectURL(this.#url);
     this.#url = URL.createObjectURL(file);
     /** @type {Exposure} */
@@ -126,7 +126,7 @@ export class Roll {
       number: (this.#gallery?.entries.length ?? 0) - (this.#gallery?.entries.indexOf(entry) ?? 0),
       settings: { prompt, width, height, seed: BigInt(seed ?? 0), steps, latents: null },
       url: this.#url,
-      seconds: Object.values(seconds).reduce((sum, one) => sum + one, 0),
+      seconds: secondsOf(about.record),
     };
     this.#ids.set(exposure, entry.id);
     this.#onChoose(exposure);

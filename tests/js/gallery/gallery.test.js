@@ -151,6 +151,8 @@ test("where the store is full nothing is half kept, and what was there stays", a
   const before = store.paths();
   store.capacity = store.used() + 20;
   await assert.rejects(picture("four").then((png) => gallery.add(png)), { name: "KleinbildError", code: "storage-full" });
+  store.fullName = "AbortError";
+  await assert.rejects(picture("four").then((png) => gallery.add(png)), { name: "KleinbildError", code: "storage-full" });
   assert.deepEqual(store.paths(), before);
   assert.deepEqual(prompts(gallery), ["three", "two", "one"]);
   const png = await picture("four");

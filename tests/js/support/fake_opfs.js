@@ -26,7 +26,7 @@ export class FakeFile {
     return {
       write: async (/** @type {BlobPart} */ part) => {
         const bytes = new Blob([part]).size;
-        if (disk.used() + bytes > disk.capacity) throw new DOMException("full", "QuotaExceededError");
+        if (disk.used() + bytes > disk.capacity) throw new DOMException("full", disk.fullName);
         parts.push(part);
       },
       close: async () => void (this.bytes = new Blob(parts)),
@@ -50,7 +50,7 @@ export class FakeFolder {
   entries = new Map();
   gone = false;
 
-  /** @param {{ capacity: number, used: () => number }} disk */
+  /** @param {{ capacity: number, fullName: string, used: () => number }} disk */
   constructor(disk) {
     this.disk = disk;
   }
@@ -87,6 +87,8 @@ export class FakeFolder {
 /** An origin's store. */
 export class FakeStore {
   capacity = Infinity;
+  /** What the browser calls it when there is no room. */
+  fullName = "QuotaExceededError";
   /** @type {FakeFolder} */
   root = new FakeFolder(this);
 
