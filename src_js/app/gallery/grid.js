@@ -255,6 +255,10 @@ function newCell(i18n) {
   const note = textElement("span", "", "sheet__note");
   showText(note, () => i18n.t("gallery.unreadable"));
   note.hidden = true;
+  image.addEventListener("error", () => {
+    image.hidden = true;
+    note.hidden = false;
+  });
   open.append(image, note);
   const select = document.createElement("input");
   select.type = "checkbox";

@@ -8,6 +8,7 @@ import { readPictureFile } from "../../image/picture_text.js";
 import { element } from "../elements.js";
 import { showText } from "../localise.js";
 import { checkRestored } from "../restored.js";
+import { routeHash } from "../router.js";
 import { Compare } from "./compare.js";
 import { Detail } from "./detail.js";
 import { archiveOf, copyLink, download } from "./export.js";
@@ -226,7 +227,7 @@ class GalleryView {
   #step(step) {
     const { index } = this.#placeOf(this.#detail.id ?? "");
     const next = this.#gallery?.entries[index + step];
-    if (next) this.#app.navigate("gallery", { picture: next.id });
+    if (next) showInstead(next.id);
   }
 
   /** @param {PictureFile} file @param {{ width: number, height: number }} [size] another one, on which no other setting depends */
@@ -259,7 +260,7 @@ class GalleryView {
     const { index } = this.#placeOf(id);
     if (!(await this.#remove([id]))) return;
     const next = this.#gallery?.entries[index] ?? this.#gallery?.entries[index - 1];
-    if (next) this.#app.navigate("gallery", { picture: next.id });
+    if (next) showInstead(next.id);
     else this.#app.navigate("gallery");
   }
 
@@ -327,4 +328,9 @@ class GalleryView {
     const { i18n, toast } = this.#app;
     toast(code === "storage-full" ? i18n.t("gallery.full") : i18n.t("gallery.trouble", { message }), { seconds: UNDO_SECONDS });
   }
+}
+
+/** Shows another picture in the place of this one: Back leads to where people came from, not through all of them. @param {string} id */
+function showInstead(id) {
+  location.replace(routeHash("gallery", { picture: id }));
 }

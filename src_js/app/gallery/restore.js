@@ -66,7 +66,11 @@ export async function restoreFrom(app, file) {
 
 /** Pictures that are dropped anywhere on the page, or that the system opens the installed app with. @param {App} app */
 export function receivePictures(app) {
-  const holds = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
+  /** Whether a picture of the page itself is being dragged, out of it most likely. */
+  let own = false;
+  document.addEventListener("dragstart", () => (own = true));
+  document.addEventListener("dragend", () => (own = false));
+  const holds = (/** @type {DragEvent} */ event) => !own && (event.dataTransfer?.types.includes("Files") ?? false);
   const hint = textElement("div", "", "drop-hint");
   showText(hint, () => app.i18n.t("gallery.drop"));
   hint.hidden = true;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { checkRestored } from "../../src_js/app/restored.js";
-import { readLink, writeLink } from "../../src_js/app/share_link.js";
-import { testRandom } from "./support/random.js";
+import { checkRestored } from "../../../src_js/app/restored.js";
+import { readLink, writeLink } from "../../../src_js/app/share_link.js";
+import { testRandom } from "../support/random.js";
 
-const random = testRandom("app_share_link.test.js");
+const random = testRandom("share_link.test.js");
 const PAGE = "http://localhost:8080/?kiosk=1#/gallery";
 
 /** @param {string} link */
