@@ -12,6 +12,8 @@ import { settingsOf } from "./wording.js";
 
 /** Of the table; the whole of a long one stands with the picture itself. */
 const MAX_PROMPT = 2000;
+/** Of a picture's alternative text. */
+const MAX_ALT = 300;
 
 export class Compare {
   #panel = element("gallery-compared", HTMLElement);
@@ -44,13 +46,13 @@ export class Compare {
   show(pictures) {
     this.close();
     this.#panel.hidden = false;
-    pictures.forEach(({ file, about, entry }, i) => {
+    pictures.forEach(({ file, about }, i) => {
       const image = this.#images[i];
       if (!image || !file) return;
       const url = URL.createObjectURL(file);
       this.#urls.push(url);
       image.src = url;
-      showText(image, () => this.#i18n.t("gallery.compare.picture", { number: i + 1, prompt: about?.text?.prompt ?? entry.prompt }), "alt");
+      showText(image, () => this.#i18n.t("gallery.compare.picture", { number: i + 1, prompt: (about?.text?.prompt ?? "").slice(0, MAX_ALT) }), "alt");
     });
     const widest = pictures.map(({ entry }) => entry).sort((a, b) => b.width / b.height - a.width / a.height)[0];
     this.#panel.style.setProperty("--picture-width", `${widest?.width ?? 1}`);

@@ -13,6 +13,9 @@ import { downloadName, factsOf } from "./wording.js";
 /** The sizes that a picture is made again in, in order of their pixels. */
 const SIZES = [[256, 256], [512, 512], [768, 512], [512, 768], [768, 768], [1024, 768], [768, 1024], [1024, 1024]];
 
+/** Of the picture's alternative text; the whole prompt stands beside it. */
+const MAX_ALT = 300;
+
 /**
  * @typedef {object} Shown
  * @property {Entry} entry
@@ -88,7 +91,7 @@ export class Detail {
     showText(this.#title, () => t("gallery.detail.title", { number: index + 1, count }));
     this.#image.hidden = this.#note.hidden = false;
     this.#image.src = this.#url;
-    this.#image.alt = about?.text?.prompt ?? "";
+    this.#image.alt = (about?.text?.prompt ?? "").slice(0, MAX_ALT);
     this.#image.width = about?.width ?? 0;
     this.#image.height = about?.height ?? 0;
     this.#panel.style.setProperty("--picture-width", `${about?.width ?? 3}`);

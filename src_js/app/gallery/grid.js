@@ -71,6 +71,7 @@ export class Grid {
   /** @param {Iterable<string>} ids */
   select(ids) {
     this.#selected = new Set(ids);
+    this.#grid.classList.toggle("sheet--selecting", this.#selected.size > 0);
     this.#fillRows();
     this.#actions.onSelect(this.#selected);
   }
