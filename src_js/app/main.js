@@ -12,6 +12,7 @@ import { keepPictures } from "./gallery/shared.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { showText } from "./localise.js";
 import { keepOffline } from "./offline.js";
+import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
 import { WorkerClient } from "./worker_client.js";
@@ -53,6 +54,7 @@ async function openPage() {
   });
   keepPictures(app);
   followLinks(app);
+  await joinOwnership(app);
   await router.start();
   receivePictures(app);
 }
