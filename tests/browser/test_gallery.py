@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import violations
 from browser_visits import DESKTOP, PHONE, PICTURE_TIMEOUT_MS, Visit, visit
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -127,7 +128,7 @@ def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
 
 @pytest.fixture
 def look(tmp_path: Path) -> Callable[[Page, str], None]:
-    """look(page, state) takes screenshots, into $KLEINBILD_SHOTS; no view may scroll sideways."""
+    """look(page, state): axe-core finds nothing, nothing scrolls sideways; shots in $KLEINBILD_SHOTS."""
     folder = Path(os.environ.get("KLEINBILD_SHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -140,6 +141,7 @@ def look(tmp_path: Path) -> Callable[[Page, str], None]:
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert wide == 0, f"{state}, {name}: {wide} pixels wider than the screen"
+            assert violations(page) == [], f"{state}, {name}"
         page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
         page.emulate_media(color_scheme="light")
 

@@ -127,8 +127,9 @@ test("start, then a picture with progress, a trace and a result", async () => {
   assert.notEqual(trace.data.buffer, shared.buffer);
   assert.equal(trace.data.buffer.byteLength, 8);
   // The encoder returned a view one byte into its buffer: only the view's bytes may travel.
-  const text = new TextDecoder().decode(result.png);
-  assert.ok(text.startsWith('"Software"'), text);
+  const { text, json } = JSON.parse(`{${new TextDecoder().decode(result.png)}`);
+  assert.match(text.parameters, /^a fox\nSteps: 2, .* Model: tiny, /);
+  assert.deepEqual(json.kleinbild.seconds, { transformer: 1 });
   assert.equal(result.transferred, 1);
 });
 
