@@ -1,8 +1,8 @@
 """The kiosk's server as a process of its own, so that its end is not the supervisor's.
 
 It is started by command.py with the listening sockets inherited: a page waits while it restarts, and is
-refused by nobody. Its settings come as the first line on stdin, the state of the kiosk as further ones; it tells
-on stdout, a line of JSON each, that it lives, that the page lives, and what the operator wants.
+refused by nobody. Its settings come as the first line on stdin, the state of the kiosk as further ones; it
+tells on stdout, a line of JSON each, that it lives, that the page lives, and what the operator wants.
 """
 
 from __future__ import annotations

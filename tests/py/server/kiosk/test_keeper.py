@@ -110,10 +110,10 @@ def test_ends_are_answered_with_growing_pauses_that_are_capped() -> None:
 
 def test_a_healthy_time_resets_the_pause() -> None:
     async def use(bench: Bench, _: asyncio.Task[None]) -> None:
-        for _ in range(3):
+        for _again in range(3):
             bench.started[-1].ended.set_result(1)
             await bench.clock.pass_by(8)
-        for _ in range(6):
+        for _again in range(6):
             bench.keeper.alive()
             await bench.clock.pass_by(19)
         bench.started[-1].ended.set_result(1)
@@ -143,7 +143,7 @@ def test_a_hang_is_found_after_the_first_sign_and_before_it() -> None:
         assert bench.notes == ["browser: gave no sign of life; started again in 1 s"]
         assert bench.started[0].stopped == 1
         await bench.clock.pass_by(1)
-        for _ in range(5):
+        for _again in range(5):
             await bench.clock.pass_by(15)
             bench.keeper.alive()
         assert len(bench.started) == 2

@@ -42,7 +42,7 @@ def test_a_picture_as_often_as_said() -> None:
         assert len(path) == len("/p/") + 22 + len(".png")
         async with client.head(path) as answer:
             assert answer.status == 200  # a look costs nothing
-        for _ in range(2):
+        for _again in range(2):
             async with client.get(path) as answer:
                 assert (answer.status, await answer.read()) == (200, png(64, 64))
                 assert answer.headers["Content-Type"] == "image/png"
