@@ -7,12 +7,10 @@ import { LAYOUTS, SYMBOLS } from "./keyboard_layouts.js";
 
 /** @typedef {import("./keyboard_layouts.js").Language} Language */
 /** @typedef {{ text: string, start: number, end: number }} Field a text and its selection, in UTF-16 units */
-/** @typedef {"shift"|"symbols"|"backspace"|"space"|"left"|"right"|"language"|"clear"} Action */
+/** @typedef {"shift"|"symbols"|"backspace"|"space"|"back"|"forward"|"language"|"clear"} Action */
 /** @typedef {"letters"|"shifted"|"symbols"} Layer */
 
 export class Keyboard {
-  /** @type {Language[]} */
-  #languages;
   /** @type {Language} */
   #language;
   /** @type {Layer} */
@@ -24,7 +22,8 @@ export class Keyboard {
   constructor(languages, maxCharacters) {
     const [first] = languages;
     if (first === undefined) throw new RangeError("a keyboard needs a language");
-    this.#languages = languages;
+    /** Those that it can switch between. */
+    this.languages = languages;
     this.#language = first;
     this.maxCharacters = maxCharacters;
   }
@@ -77,9 +76,9 @@ export class Keyboard {
         return backspace(field);
       case "clear":
         return { text: "", start: 0, end: 0 };
-      case "left":
+      case "back":
         return caret(field, field.start < field.end ? field.start : before(field.text, field.start));
-      case "right":
+      case "forward":
         return caret(field, field.start < field.end ? field.end : after(field.text, field.end));
       case "shift":
         this.#shift();
@@ -89,7 +88,7 @@ export class Keyboard {
         this.#locked = false;
         return field;
       case "language":
-        this.language = this.#languages[(this.#languages.indexOf(this.#language) + 1) % this.#languages.length] ?? this.#language;
+        this.language = this.languages[(this.languages.indexOf(this.#language) + 1) % this.languages.length] ?? this.#language;
         return field;
     }
   }

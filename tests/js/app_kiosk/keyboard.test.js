@@ -37,11 +37,11 @@ test("backspace and arrows take characters whole", () => {
   assert.deepEqual(keyboard.act(at("a red fox", 1, 5), "backspace"), at("a fox", 1));
   assert.deepEqual(keyboard.act(at("a\u{1F469}\u200d\u{1F680}"), "backspace"), at("a"));
   assert.deepEqual(keyboard.act(at("re\u0301"), "backspace"), at("r"));
-  assert.deepEqual(keyboard.act(at("a\u{1F469}\u200d\u{1F680}"), "left"), at("a\u{1F469}\u200d\u{1F680}", 1));
-  assert.deepEqual(keyboard.act(at("a\u{1F469}\u200d\u{1F680}", 1), "right"), at("a\u{1F469}\u200d\u{1F680}"));
-  assert.deepEqual(keyboard.act(at("fox", 0), "left"), at("fox", 0));
-  assert.deepEqual(keyboard.act(at("fox"), "right"), at("fox"));
-  assert.deepEqual(keyboard.act(at("fox", 1, 2), "left"), at("fox", 1));
+  assert.deepEqual(keyboard.act(at("a\u{1F469}\u200d\u{1F680}"), "back"), at("a\u{1F469}\u200d\u{1F680}", 1));
+  assert.deepEqual(keyboard.act(at("a\u{1F469}\u200d\u{1F680}", 1), "forward"), at("a\u{1F469}\u200d\u{1F680}"));
+  assert.deepEqual(keyboard.act(at("fox", 0), "back"), at("fox", 0));
+  assert.deepEqual(keyboard.act(at("fox"), "forward"), at("fox"));
+  assert.deepEqual(keyboard.act(at("fox", 1, 2), "back"), at("fox", 1));
   assert.deepEqual(keyboard.act(at("fox", 1), "clear"), EMPTY);
 });
 
