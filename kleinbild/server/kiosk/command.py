@@ -169,7 +169,8 @@ class _Kiosk:
         actions: Mapping[str, Callable[[], None]] = {
             "tick": lambda: None,
             "alive": self._browser.alive,
-            "restart": self._browser.restart,
+            "fresh-browser": lambda: self._browser.fail("its page cannot use the GPU and asked for a new one"),
+            "restart": self._restart,
             "leave": self._done.set,
         }
         with contextlib.suppress(ValueError):  # a line too long, or no JSON: it will be missed, and restarted
@@ -180,6 +181,11 @@ class _Kiosk:
                     _note(message["text"])
                 else:
                     actions[message["type"]]()
+
+    def _restart(self) -> None:
+        """The operator wants both anew."""
+        self._server.restart()
+        self._browser.restart()
 
     def _tell_status(self) -> None:
         """Tell the server what only we know, for the operator's view."""

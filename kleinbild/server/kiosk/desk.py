@@ -110,7 +110,7 @@ class Desk:
         ):
             raise _BadRequestError("not a sign of life")
         self._page = {"state": state, "pictures": pictures, "problem": problem}
-        self.tell({"type": "restart" if restart else "alive"})
+        self.tell({"type": "fresh-browser" if restart else "alive"})
         return web.Response(status=204)
 
     async def _pin(self, request: web.Request) -> web.StreamResponse:
@@ -136,7 +136,7 @@ class Desk:
         if command not in COMMANDS:
             raise _BadRequestError("no such command")
         self._token = ""
-        self.tell({"type": command, "by": "operator"})
+        self.tell({"type": command})
         return web.Response(status=204)
 
     async def _keep(self, request: web.Request) -> web.StreamResponse:

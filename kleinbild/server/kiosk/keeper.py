@@ -84,6 +84,7 @@ class Keeper:
         self._clock = clock
         self._note = note
         self._asked = asyncio.Event()
+        self._failed = ""
         self._deadline = 0.0
         self._unhealthy = 0
 
@@ -99,10 +100,16 @@ class Keeper:
         """Start it anew, at once: somebody wants that, nothing is wrong."""
         self._asked.set()
 
+    def fail(self, reason: str) -> None:
+        """Treat it as ended: it runs, and is of no use."""
+        self._failed = reason
+        self._asked.set()
+
     async def run(self) -> NoReturn:
         """Start it and keep it running; cancelled, it stops it. Raises GaveUp."""
         while True:
             self._asked.clear()
+            self._failed = ""
             began = self._clock.now()
             self._deadline = began + self._limits.starting
             reason = await self._one_life()
@@ -138,7 +145,7 @@ class Keeper:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 return f"ended with status {ended.result()}"
-            return "asked" if asked.done() else "gave no sign of life"
+            return (self._failed or "asked") if asked.done() else "gave no sign of life"
         finally:
             for wait in waits:
                 wait.cancel()

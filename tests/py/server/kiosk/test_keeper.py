@@ -178,6 +178,18 @@ def test_asked_for_it_starts_anew_at_once_and_counts_no_failure() -> None:
     with_bench(use)
 
 
+def test_a_failure_told_from_outside_counts() -> None:
+    async def use(bench: Bench, _: asyncio.Task[None]) -> None:
+        bench.keeper.fail("no GPU")
+        await bench.clock.pass_by(0.5)
+        assert bench.notes == ["browser: no GPU; started again in 1 s"]
+        assert (len(bench.started), bench.started[0].stopped) == (1, 1)
+        await bench.clock.pass_by(1)
+        assert len(bench.started) == 2
+
+    with_bench(use)
+
+
 def test_cancelled_it_stops_the_process() -> None:
     async def use(bench: Bench, running: asyncio.Task[None]) -> None:
         running.cancel()
