@@ -47,7 +47,7 @@ export class IdleWatch {
     this.#quiet += 1;
     const left = this.idleSeconds + this.countdownSeconds - this.#quiet;
     if (left <= 0) {
-      this.hold();
+      this.#held = true;
       this.tell.onGone();
     } else if (this.counting) this.tell.onCountdown(left);
   }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { qrCode } from "../../../src_js/app/kiosk/qr.js";
+import { qrCode } from "../../../../src_js/app/kiosk/qr.js";
 
 /** @type {{ text: string, mask: number, side: number, rows: string[] }[]} */
-const GOLDEN = JSON.parse(readFileSync(new URL("../../golden/qr_m.json", import.meta.url), "utf8"));
+const GOLDEN = JSON.parse(readFileSync(new URL("../../../golden/qr_m.json", import.meta.url), "utf8"));
 
-/** @param {import("../../../src_js/app/kiosk/qr.js").QrCode} code @returns {string[]} rows in hexadecimal, as in the golden file */
+/** @param {import("../../../../src_js/app/kiosk/qr.js").QrCode} code @returns {string[]} rows in hexadecimal, as in the golden file */
 function rows({ side, dark }) {
   return Array.from({ length: side }, (_, row) => {
     const bits = Array.from({ length: side }, (_, column) => (dark(row, column) ? "1" : "0")).join("");

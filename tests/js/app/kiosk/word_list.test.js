@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { WordList } from "../../../src_js/app/kiosk/word_list.js";
+import { WordList } from "../../../../src_js/app/kiosk/word_list.js";
 
 const LIST = new WordList(["blood", "Straße", "ass", "naked people", "دم", "قُبلة", "Mörder"]);
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Keyboard } from "../../../src_js/app/kiosk/keyboard.js";
-import { LAYOUTS, SYMBOLS } from "../../../src_js/app/kiosk/keyboard_layouts.js";
+import { Keyboard } from "../../../../src_js/app/kiosk/keyboard.js";
+import { LAYOUTS, SYMBOLS } from "../../../../src_js/app/kiosk/keyboard_layouts.js";
 
 const EMPTY = { text: "", start: 0, end: 0 };
 
