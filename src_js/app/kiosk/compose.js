@@ -155,6 +155,9 @@ export class Compose {
 
   #mark() {
     const text = this.#prompt.value;
+    // An empty field shows its example in the page's direction, a text goes its own.
+    if (text === "") this.#prompt.removeAttribute("dir");
+    else this.#prompt.dir = "auto";
     this.config.cards.forEach((card, index) => {
       const chosen = card === this.#card && (!this.config.ownPrompts || text === card.prompt);
       this.#cards.children[index]?.setAttribute("aria-pressed", String(chosen));

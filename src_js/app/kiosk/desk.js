@@ -31,7 +31,7 @@ import { KleinbildError } from "../../errors.js";
 /** @typedef {{ state: string, pictures: number, problem: string, restart: boolean }} Sign of life */
 /** @typedef {{ token: string, status: Record<string, unknown> } | { triesLeft: number, wait: number }} PinAnswer */
 
-const KEPT_CONFIG = "kiosk.config";
+const KEPT_CONFIG = "kleinbild.kiosk";
 const TIMEOUT_MS = 10_000;
 
 export class Desk {

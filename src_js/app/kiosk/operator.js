@@ -46,12 +46,13 @@ export class OperatorView {
     element("desk-back", HTMLButtonElement).addEventListener("click", () => this.close());
     element("desk-restart", HTMLButtonElement).addEventListener("click", () => void this.#command("restart"));
     element("desk-leave", HTMLButtonElement).addEventListener("click", () => void this.#command("leave"));
-    for (const dialog of [this.#dialog, this.#desk]) dialog.addEventListener("close", () => this.#forget());
+    this.#dialog.addEventListener("close", () => this.#forgetPin());
+    this.#desk.addEventListener("close", () => this.#forgetDesk());
   }
 
   open() {
     if (this.#dialog.open || this.#desk.open) return;
-    this.#forget();
+    this.#forgetPin();
     const locked = !this.parts.hasPin();
     this.#enable(!locked && this.#wait <= 0);
     if (locked) this.#message.textContent = this.parts.t("kiosk.pin.none");
@@ -63,13 +64,16 @@ export class OperatorView {
     this.#desk.close();
   }
 
-  #forget() {
+  #forgetPin() {
     this.#pin = "";
+    if (this.#wait <= 0) this.#message.textContent = "";
+    this.#showDigits();
+  }
+
+  #forgetDesk() {
     this.#token = "";
-    this.#message.textContent = this.#wait > 0 ? this.#message.textContent : "";
     this.#deskMessage.textContent = "";
     element("desk-text", HTMLElement).textContent = "";
-    this.#showDigits();
   }
 
   /** @param {string} digit */
