@@ -110,8 +110,8 @@ def parse_operator_file(data: bytes, path: Path) -> Operator:
     operator = Operator(
         pin=_pin(fields, path),
         languages=languages,
-        idle_seconds=fields.integer("idle_seconds", 90, 10, 3600),
-        countdown_seconds=fields.integer("countdown_seconds", 15, 5, 60),
+        idle_seconds=fields.integer("idle_seconds", 90, 5, 3600),
+        countdown_seconds=fields.integer("countdown_seconds", 15, 3, 60),
         refused_words=fields.strings("refused_words", (), MAX_WORDS, MAX_WORD_CHARS),
         cards=cards,
         own_prompts=own_prompts,

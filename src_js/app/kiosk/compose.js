@@ -15,6 +15,8 @@ import { WordList } from "./word_list.js";
 
 const MAX_PROMPT_CHARACTERS = 500;
 const SEED_BITS = 32;
+/** Of the largest: a size must be told from the others, not measured. */
+const SMALLEST_SHAPE = 0.45;
 
 export class Compose {
   #prompt = element("prompt", HTMLTextAreaElement);
@@ -137,7 +139,7 @@ export class Compose {
       const shape = document.createElement("i");
       shape.className = "ksizes__shape";
       shape.style.aspectRatio = `${width} / ${height}`;
-      shape.style.setProperty("--area", String(Math.sqrt((width * height) / largest(sizes))));
+      shape.style.setProperty("--area", String(Math.max(SMALLEST_SHAPE, Math.sqrt((width * height) / largest(sizes)))));
       const name = width === height ? "kiosk.compose.square" : width > height ? "kiosk.compose.wide" : "kiosk.compose.tall";
       const label = document.createElement("span");
       showText(label, () => this.parts.i18n.t(name));

@@ -209,6 +209,7 @@ export class Kiosk {
     const kind = kindOf(error);
     showText(element("failure-title", HTMLElement), () => i18n.t(`kiosk.failure.${kind}.title`));
     showText(element("failure-text", HTMLElement), () => i18n.t(`kiosk.failure.${kind}.text`));
+    showText(element("again", HTMLButtonElement), () => i18n.t(kind === "machine" ? "kiosk.failure.again" : "kiosk.failure.choose"));
     element("failure-code", HTMLElement).textContent = error.code;
     this.screens.show("failure");
     if (kind === "machine") this.#retry = setTimeout(() => void this.#again(), TRY_AGAIN_SECONDS * 1000);
