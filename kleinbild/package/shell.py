@@ -86,7 +86,10 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
         "views": source.views(),
         "styles": source.styles(),
         "languages": catalogues,
-        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", f"/{KIOSK_PAGE}", manifest_path])],
+        "files": [
+            "/",
+            *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", f"/{KIOSK_PAGE}", manifest_path]),
+        ],
     }
     _render(source, root, TEMPLATES, catalogues, variables)
     return build

@@ -169,7 +169,9 @@ class _Kiosk:
         actions: Mapping[str, Callable[[], None]] = {
             "tick": lambda: None,
             "alive": self._browser.alive,
-            "fresh-browser": lambda: self._browser.fail("its page cannot use the GPU and asked for a new one"),
+            "fresh-browser": lambda: self._browser.fail(
+                "its page cannot use the GPU and asked for a new one"
+            ),
             "restart": self._restart,
             "leave": self._done.set,
         }

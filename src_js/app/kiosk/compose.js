@@ -50,6 +50,11 @@ export class Compose {
       event.preventDefault();
       this.make();
     });
+    // Whoever has touched beside the field and then writes on a physical keyboard means the field.
+    document.addEventListener("keydown", (event) => {
+      const nowhere = document.activeElement === null || document.activeElement === document.body;
+      if (nowhere && Array.from(event.key).length === 1) this.#prompt.focus({ preventScroll: true });
+    });
     element("clear", HTMLButtonElement).addEventListener("click", () => this.clear());
     element("make", HTMLButtonElement).addEventListener("click", () => this.make());
     element("own-prompt", HTMLElement).hidden = element("keyboard", HTMLElement).hidden = !config.ownPrompts;
