@@ -67,6 +67,11 @@ def kiosk(tiny_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
+def is_browser(line: str) -> bool:
+    """Whether a command line is the browser's, and none of its helpers'."""
+    return " --kiosk http" in line and "--type=" not in line
+
+
 def make_by_card(kiosk: Kiosk) -> None:
     kiosk.touch("#begin")
     kiosk.wait_for("compose")
@@ -177,7 +182,7 @@ def test_a_lost_gpu_process(kiosk: Kiosk) -> None:
 
 
 def test_a_hung_page_and_a_killed_browser(kiosk: Kiosk) -> None:
-    browser = kiosk.find_process(lambda line: "--kiosk" in line and not any("--type=" in a for a in line))
+    browser = kiosk.find_process(is_browser)
     kiosk.page.evaluate("() => void setTimeout(() => { for (;;); }, 0)")
     deadline = time.monotonic() + 60
     while any(pid == browser for pid, _ in descendants(kiosk.process.pid)):
@@ -185,7 +190,7 @@ def test_a_hung_page_and_a_killed_browser(kiosk: Kiosk) -> None:
         time.sleep(0.2)
     assert "browser: gave no sign of life; started again in 1 s" in kiosk.words()
     kiosk.reconnect()
-    os.kill(kiosk.find_process(lambda line: "--kiosk" in line and not any("--type=" in a for a in line)), 9)
+    os.kill(kiosk.find_process(is_browser), signal.SIGKILL)
     kiosk.reconnect()
     assert "browser: ended with status -9; started again in 2 s" in kiosk.words()
 

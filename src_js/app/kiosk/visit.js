@@ -16,8 +16,10 @@ import { asKleinbildError } from "../../errors.js";
 /** Failures of the machine, not of what was asked: the same may work in a moment, or with a fresh browser. */
 const MACHINE_CODES = new Set(["no-webgpu", "no-adapter", "device-lost", "worker-lost", "internal", "bad-shard", "bad-manifest",
   "download-failed", "incomplete", "storage-full"]);
+/** How long the machine is given before the next try: a GPU process that crashed takes a moment to come back. */
+const PAUSES_MS = [1000, 4000];
 /** Failures in a row after which a fresh browser is wanted. */
-const ENOUGH = 2;
+const ENOUGH = 1 + PAUSES_MS.length;
 
 /** @param {KleinbildError} error @returns {"machine"|"large"|"words"} whose fault it is, in a visitor's eyes */
 export function kindOf({ code }) {
@@ -35,13 +37,15 @@ export class Visit {
   /** @type {import("../../protocol.js").ReadyInfo | null} */
   info = null;
   #busy = false;
+  #cancelled = false;
 
   /**
    * @param {Pick<import("../worker_client.js").WorkerClient, "start"|"generate"|"forgetPrompts"|"cancel">} client
-   * @param {{ manifestUrl: string, memoryBytes: number | null }} options
+   * @param {{ manifestUrl: string, memoryBytes: number | null, sleep?: (ms: number) => Promise<void> }} options
    */
-  constructor(client, { manifestUrl, memoryBytes }) {
+  constructor(client, { manifestUrl, memoryBytes, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)) }) {
     this.client = client;
+    this.sleep = sleep;
     this.manifestUrl = manifestUrl;
     this.memoryBytes = memoryBytes;
   }
@@ -66,12 +70,13 @@ export class Visit {
   /**
    * @param {Settings} settings
    * @param {{ onProgress: (progress: Progress) => void, onPreview: (preview: Preview) => void, onAgain: () => void }} tell onAgain: the
-   *   machine failed once, and it is tried again
+   *   machine failed, and it is tried again
    * @returns {Promise<Made | null>} null: cancelled
    * @throws {KleinbildError}
    */
   async make(settings, { onProgress, onPreview, onAgain }) {
     this.#busy = true;
+    this.#cancelled = false;
     const options = { onProgress, onPreview, onResume: onAgain, keepPrompt: false, memoryBudget: this.memoryBytes };
     const once = () => this.#counted(async () => {
       const { png } = await this.client.generate(settings, options);
@@ -79,21 +84,27 @@ export class Visit {
       return { png: new Uint8Array(png), settings };
     });
     try {
-      return await once().catch((error) => {
-        if (kindOf(error) !== "machine" || this.wantsRestart) throw error;
-        onAgain();
-        return once();
-      });
-    } catch (error) {
-      if (asKleinbildError(error).code === "cancelled") return null;
-      throw error;
+      for (;;) {
+        try {
+          return await once();
+        } catch (cause) {
+          const error = asKleinbildError(cause);
+          if (error.code === "cancelled" || this.#cancelled) return null;
+          const pause = PAUSES_MS[this.failures - 1];
+          if (kindOf(error) !== "machine" || pause === undefined) throw error;
+          onAgain();
+          await this.sleep(pause);
+        }
+      }
     } finally {
       this.#busy = false;
     }
   }
 
   cancel() {
-    if (this.#busy) this.client.cancel();
+    if (!this.#busy) return;
+    this.#cancelled = true;
+    this.client.cancel();
   }
 
   /** Forgets what the worker keeps of prompts. Never rejects. */

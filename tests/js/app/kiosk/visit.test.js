@@ -31,7 +31,8 @@ function visit(outcomes) {
     },
     cancel: () => void calls.push(["cancel"]),
   });
-  const made = new Visit(client, { manifestUrl: "/models/tiny.json", memoryBytes: 5e9 });
+  const sleep = async (/** @type {number} */ ms) => void calls.push(["sleep", ms]);
+  const made = new Visit(client, { manifestUrl: "/models/tiny.json", memoryBytes: 5e9, sleep });
   return { visit: made, calls };
 }
 
@@ -51,9 +52,10 @@ test("a picture leaves no trace on the device and stays in its memory", async ()
   assert.deepEqual([made.pictures, made.failures, made.problem, made.busy], [1, 0, "", false]);
 });
 
-test("a lost GPU is tried again once; twice lost, a fresh browser is wanted", async () => {
-  const { visit: made } = visit(["device-lost", null, "device-lost", "no-adapter", null]);
+test("a lost GPU is given time and tried again; lost three times, a fresh browser is wanted", async () => {
+  const { visit: made, calls } = visit(["device-lost", null, "device-lost", "worker-lost", "no-adapter", null]);
   assert.deepEqual((await make(made)).again, 1);
+  assert.deepEqual(calls.filter(([name]) => name === "sleep"), [["sleep", 1000]]);
   assert.equal(made.wantsRestart, false);
   await assert.rejects(make(made), { code: "no-adapter" });
   assert.equal(made.wantsRestart, true);
@@ -77,8 +79,16 @@ test("a cancelled picture is no failure", async () => {
   assert.deepEqual([made.failures, made.problem], [0, ""]);
 });
 
-test("a start that fails twice wants a fresh browser", async () => {
-  const { visit: made } = visit(["no-webgpu", "no-adapter"]);
+test("cancelled between two tries it stays cancelled", async () => {
+  const { visit: made } = visit(["device-lost", null]);
+  const making = make(made);
+  made.cancel();
+  assert.equal((await making).result, null);
+});
+
+test("a start that fails three times wants a fresh browser", async () => {
+  const { visit: made } = visit(["no-webgpu", "no-adapter", "no-adapter"]);
+  await assert.rejects(made.start(() => {}), { code: "no-webgpu" });
   await assert.rejects(made.start(() => {}), { code: "no-webgpu" });
   assert.equal(made.wantsRestart, false);
   await assert.rejects(made.start(() => {}), { code: "no-adapter" });
