@@ -27,10 +27,10 @@ KIOSK_FLAGS = (
     "--disable-print-preview",
     "--disable-notifications",
     # A GPU process that crashed is followed by another, however often, and the page may use it at once: without
-    # these Chromium would go on without a GPU, or keep it from the page that it takes for the culprit.
+    # these Chromium goes on without a GPU at last, or keeps it from the page that it takes for the culprit.
     "--disable-gpu-process-crash-limit",
     "--disable-domain-blocking-for-3d-apis",
-    "--disable-features=Translate,TouchTextEditingRedesign,GlobalMediaControls,MediaRouter,DialMediaRouteProvider",
+    "--disable-features=Translate,GlobalMediaControls,MediaRouter",
 )
 
 

@@ -55,8 +55,9 @@ def gpu_flags(gpu: str, display: str) -> tuple[list[str], list[str]]:
     """(flags, names for --enable-features) for `gpu` on `display`."""
     flags = [f"--ozone-platform={display}"]
     if gpu == "software":
-        # Pictures take minutes here: the watchdog would take the GPU process for hung.
-        return [*flags, *SOFTWARE_FLAGS, "--disable-gpu-watchdog"], []
+        # Pictures take minutes here: the watchdog would take the GPU process for hung. The second flag: a GPU
+        # process that crashed is followed by one that has SwiftShader, too.
+        return [*flags, *SOFTWARE_FLAGS, "--disable-gpu-watchdog", "--enable-unsafe-swiftshader"], []
     flags.append("--ignore-gpu-blocklist")
     if gpu == "amd":
         return [*flags, "--use-angle=vulkan"], ["Vulkan", "VulkanFromANGLE"]

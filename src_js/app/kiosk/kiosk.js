@@ -158,6 +158,7 @@ export class Kiosk {
     this.screens.show("attract");
     this.attract.start();
     this.#update?.();
+    void navigator.serviceWorker?.getRegistration().then((registration) => registration?.update()).catch(() => undefined);
   }
 
   #begin() {

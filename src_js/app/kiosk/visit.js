@@ -94,6 +94,7 @@ export class Visit {
           if (kindOf(error) !== "machine" || pause === undefined) throw error;
           onAgain();
           await this.sleep(pause);
+          if (this.#cancelled) return null;
         }
       }
     } finally {
