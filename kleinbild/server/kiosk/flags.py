@@ -26,8 +26,8 @@ KIOSK_FLAGS = (
     "--deny-permission-prompts",
     "--disable-print-preview",
     "--disable-notifications",
-    # A GPU process that crashed is followed by another, however often, and the page may use it at once: without
-    # these Chromium goes on without a GPU at last, or keeps it from the page that it takes for the culprit.
+    # A GPU process that crashed is followed by another, however often, and the page may use it at once.
+    # Without these Chromium goes on without a GPU, or keeps it from the page that it takes for the culprit.
     "--disable-gpu-process-crash-limit",
     "--disable-domain-blocking-for-3d-apis",
     "--disable-features=Translate,GlobalMediaControls,MediaRouter",
