@@ -69,7 +69,7 @@ def kiosk(tiny_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def is_browser(line: str) -> bool:
     """Whether a command line is the browser's, and none of its helpers'."""
-    return " --kiosk http" in line and "--type=" not in line
+    return " --kiosk" in line and "--type=" not in line
 
 
 def make_by_card(kiosk: Kiosk) -> None:

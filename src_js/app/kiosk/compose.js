@@ -143,12 +143,12 @@ export class Compose {
       button.className = "kbutton ksizes__size";
       const shape = document.createElement("i");
       shape.className = "ksizes__shape";
+      shape.ariaHidden = "true";
       shape.style.aspectRatio = `${width} / ${height}`;
       shape.style.setProperty("--area", String(Math.max(SMALLEST_SHAPE, Math.sqrt((width * height) / largest(sizes)))));
       const name = width === height ? "kiosk.compose.square" : width > height ? "kiosk.compose.wide" : "kiosk.compose.tall";
       const label = document.createElement("span");
       showText(label, () => this.parts.i18n.t(name));
-      showText(button, () => `${this.parts.i18n.t(name)}, ${this.parts.i18n.t("kiosk.compose.size", { width, height })}`, "aria-label");
       const numbers = textElement("span", `${width} \u00d7 ${height}`, "ksizes__numbers");
       numbers.dir = "ltr";
       button.append(shape, label, numbers);

@@ -10,9 +10,6 @@ import { Keyboard } from "./keyboard.js";
 const HOLD_MS = 450;
 const REPEAT_MS = 70;
 const REPEATED = new Set(["backspace", "back", "forward"]);
-const FACES = /** @type {Record<Action, string>} */ ({
-  shift: "\u21e7", symbols: "?123", backspace: "\u232b", space: "", back: "\u2190", forward: "\u2192", language: "", clear: "",
-});
 
 export class KeyboardView {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -48,25 +45,19 @@ export class KeyboardView {
     const { keyboard } = this;
     const rows = keyboard.rows.map((row) => row.map((character) => characterKey(character)));
     const last = rows.at(-1);
-    if (keyboard.layer !== "symbols") last?.unshift(this.#actionKey("shift", "kiosk.key.shift"));
-    last?.push(this.#actionKey("backspace", "kiosk.key.backspace"));
+    if (keyboard.layer !== "symbols") last?.unshift(this.#actionKey("shift", "kiosk.key.shift", keyboard.locked ? "\u21ea" : "\u21e7"));
+    last?.push(this.#actionKey("backspace", "kiosk.key.backspace", "\u232b"));
     const symbols = keyboard.layer === "symbols";
-    const bottom = [this.#actionKey("symbols", symbols ? "kiosk.key.letters" : "kiosk.key.symbols")];
-    if (symbols) setFace(bottom[0], keyboard.language === "ar" ? "\u0623\u0628\u062c" : "ABC");
-    if (keyboard.languages.length > 1) {
-      const language = this.#actionKey("language", "kiosk.key.language");
-      setFace(language, keyboard.language.toUpperCase());
-      bottom.push(language);
-    }
+    const letters = keyboard.language === "ar" ? "\u0623\u0628\u062c" : "ABC";
+    const bottom = [symbols ? this.#actionKey("symbols", "kiosk.key.letters", letters) : this.#actionKey("symbols", "kiosk.key.symbols", "?123")];
+    if (keyboard.languages.length > 1) bottom.push(this.#actionKey("language", "kiosk.key.language", keyboard.language.toUpperCase()));
     const space = this.#actionKey("space", "kiosk.key.space");
     space.classList.add("kkey--space");
     const rtl = keyboard.language === "ar";
     // The arrows point where the caret goes.
-    const back = this.#actionKey(rtl ? "forward" : "back", rtl ? "kiosk.key.forward" : "kiosk.key.back");
-    const forward = this.#actionKey(rtl ? "back" : "forward", rtl ? "kiosk.key.back" : "kiosk.key.forward");
-    setFace(back, "\u2190");
-    setFace(forward, "\u2192");
-    rows.push([...bottom, space, back, forward]);
+    const left = this.#actionKey(rtl ? "forward" : "back", rtl ? "kiosk.key.forward" : "kiosk.key.back", "\u2190");
+    const right = this.#actionKey(rtl ? "back" : "forward", rtl ? "kiosk.key.back" : "kiosk.key.forward", "\u2192");
+    rows.push([...bottom, space, left, right]);
     this.root.replaceChildren(...rows.map((keys) => {
       const row = document.createElement("div");
       row.className = "kkeyboard__row";
@@ -75,16 +66,14 @@ export class KeyboardView {
     }));
   }
 
-  /** @param {Action} action @param {string} label @returns {HTMLButtonElement} */
-  #actionKey(action, label) {
-    const key = newKey(FACES[action]);
+  /** @param {Action} action @param {string} label key of what it is called @param {string} [face] @returns {HTMLButtonElement} */
+  #actionKey(action, label, face = "") {
+    const key = newKey(face);
     key.dataset["action"] = action;
     key.classList.add("kkey--action");
-    key.setAttribute("aria-label", this.t(label));
-    if (action === "shift") {
-      key.setAttribute("aria-pressed", String(this.keyboard.layer === "shifted"));
-      if (this.keyboard.locked) setFace(key, "\u21ea");
-    }
+    // Who speaks to a machine says what stands on the key.
+    key.setAttribute("aria-label", /[\p{L}\p{N}]/u.test(face) ? `${face}, ${this.t(label)}` : this.t(label));
+    if (action === "shift") key.setAttribute("aria-pressed", String(this.keyboard.layer === "shifted"));
     return key;
   }
 
@@ -139,9 +128,4 @@ function newKey(face) {
   key.tabIndex = -1;                                                     // whoever tabs has a keyboard
   key.textContent = face;
   return key;
-}
-
-/** @param {HTMLElement | undefined} key @param {string} face */
-function setFace(key, face) {
-  if (key) key.textContent = face;
 }
