@@ -80,6 +80,7 @@ class Kiosk:
         while True:
             try:
                 self.page = connect(self.playwright, self.debug_port)
+                self.page.set_default_timeout(START_SECONDS * 1000)
                 self.wait_for("attract")
                 return time.monotonic() - began
             except (Error, IndexError, AssertionError):
