@@ -1,6 +1,6 @@
 """A day of a kiosk: visitors make pictures by touch, leave, take them home; things break; the operator comes.
 
-One kiosk for all tests, in this order; each leaves it on the screen for visitors.
+One kiosk for all tests, in this order: each goes on where the one before has left the screen.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def kiosk(tiny_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             playwright,
             "--take-home",
             "--page-timeout",
-            "15",
+            "10",
         ) as running,
     ):
         yield running
@@ -73,8 +73,7 @@ def is_browser(line: str) -> bool:
 
 
 def make_by_card(kiosk: Kiosk) -> None:
-    kiosk.touch("#begin")
-    kiosk.wait_for("compose")
+    """From the screen for the visitor's words."""
     kiosk.touch(".kcards__card")
     kiosk.touch("#make")
     kiosk.wait_for("result")
@@ -130,8 +129,7 @@ def test_taking_it_home(kiosk: Kiosk) -> None:
 
 def test_whoever_leaves_is_forgotten(kiosk: Kiosk) -> None:
     assert PROMPT in kiosk.page.content()
-    kiosk.page.locator("#still").wait_for()
-    kiosk.touch("#clear-now")
+    kiosk.page.locator("#still").wait_for()  # the countdown
     kiosk.wait_for("attract")
     assert kiosk.page.evaluate("() => document.documentElement.lang") == "de"
     assert PROMPT not in kiosk.page.content()
@@ -175,13 +173,12 @@ def test_no_way_out(kiosk: Kiosk) -> None:
 
 
 def test_a_lost_gpu_process(kiosk: Kiosk) -> None:
-    kiosk.wait_for("attract")
     os.kill(kiosk.find_process(lambda line: "--type=gpu-process" in line), signal.SIGKILL)
     make_by_card(kiosk)
     assert kiosk.page.evaluate("() => document.getElementById('picture').naturalWidth") == 96
 
 
-def test_a_hung_page_and_a_killed_browser(kiosk: Kiosk) -> None:
+def test_a_hung_page(kiosk: Kiosk) -> None:
     browser = kiosk.find_process(is_browser)
     kiosk.page.evaluate("() => void setTimeout(() => { for (;;); }, 0)")
     deadline = time.monotonic() + 90
@@ -190,12 +187,9 @@ def test_a_hung_page_and_a_killed_browser(kiosk: Kiosk) -> None:
         time.sleep(0.2)
     assert "browser: gave no sign of life; started again in 1 s" in kiosk.words()
     kiosk.reconnect()
-    os.kill(kiosk.find_process(is_browser), signal.SIGKILL)
-    kiosk.reconnect()
-    assert "browser: ended with status -9; started again in 2 s" in kiosk.words()
 
 
-def test_wrong_pins_lock_and_a_new_server_is_nobodys_trouble(kiosk: Kiosk) -> None:
+def test_wrong_pins_lock_and_the_right_one_leaves(kiosk: Kiosk) -> None:
     kiosk.touch("#operator")
     for left in (4, 3, 2, 1):
         kiosk.enter_pin("000000")
@@ -203,20 +197,15 @@ def test_wrong_pins_lock_and_a_new_server_is_nobodys_trouble(kiosk: Kiosk) -> No
     kiosk.enter_pin("000000")
     kiosk.page.get_by_text("Gesperrt für").wait_for()
     assert kiosk.page.locator("[data-digit='2']").is_disabled()
-    kiosk.touch("#pin-cancel")
+    # A killed server is started again, and knows of no wrong PIN. The page comes without it, at the address that
+    # people know.
     os.kill(kiosk.find_process(lambda line: "kleinbild.server.kiosk.server" in line), signal.SIGKILL)
-    make_by_card(kiosk)
-
-
-def test_the_operator_leaves(kiosk: Kiosk) -> None:
-    kiosk.wait_for("attract")
-    # The new server knows of no wrong PIN, the page still does; and this is the address that people know.
     kiosk.page.goto("http://kleinbild.localhost/?kiosk=1")
     kiosk.page.wait_for_url("**/kiosk.html")
     kiosk.wait_for("attract")
     kiosk.touch("#operator")
     kiosk.enter_pin("271828")
     kiosk.touch("#desk-leave")
-    assert kiosk.process.wait(20) == 0
+    assert kiosk.process.wait(30) == 0
     assert descendants(kiosk.process.pid) == []
     assert "server: ended with status -9; started again in 1 s" in kiosk.words()

@@ -20,7 +20,7 @@ import { kindOf } from "./visit.js";
 /** @typedef {import("./desk.js").Desk} Desk */
 /** @typedef {import("../../protocol.js").Settings} Settings */
 
-const BEAT_MS = 4000;
+const BEAT_MS = 2500;
 const TRY_AGAIN_SECONDS = 20;
 
 /**
