@@ -7,3 +7,5 @@ every other exception is a fault of ours and keeps its traceback.
 
 class KleinbildError(Exception):
     """A problem with the user's input or machine, told in plain words."""
+
+    exit_status = 1  # of the command line

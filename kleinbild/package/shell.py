@@ -26,7 +26,8 @@ from kleinbild.package.schedule import PAGE_SIZES
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
-TEMPLATES = ("index.html", BENCH_PAGE, "sw.js", "app.webmanifest")
+KIOSK_PAGE = "kiosk.html"
+TEMPLATES = ("index.html", BENCH_PAGE, KIOSK_PAGE, "sw.js", "app.webmanifest")
 VIEWS = ("make", "gallery", "models", "diagnosis")
 """Every view that there may be, in the order of the navigation; those with a template are on the page."""
 FIRST_STYLES = ("theme.css", "page.css")
@@ -89,7 +90,10 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
         "views": source.views(),
         "styles": source.styles(),
         "languages": catalogues,
-        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", manifest_path])],
+        "files": [
+            "/",
+            *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", f"/{KIOSK_PAGE}", manifest_path]),
+        ],
     }
     _render(source, root, TEMPLATES, catalogues, variables)
     return build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,6 +17,7 @@ from kleinbild.server.bench.command import WritePage, bench
 from kleinbild.server.bench.options import BenchOptions
 from kleinbild.server.generate.options import DEFAULT_SEED, GenerateOptions
 from kleinbild.server.generate.profile import cache_folder
+from kleinbild.server.kiosk.options import add_kiosk, kiosk_options
 from kleinbild.server.listen import serve
 from kleinbild.server.make.model_dir import Packager, site_of
 from kleinbild.server.site import open_site
@@ -58,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_generate(commands.add_parser("generate", help="make one picture and write it as PNG"))
     _add_bench(commands.add_parser("bench", help="measure this GPU; needs no model"))
+    _add_kiosk(
+        commands.add_parser("kiosk", help="a public screen: server and full-screen browser, kept running")
+    )
     return parser
 
 
@@ -174,20 +179,29 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="one size and the main kernels only")
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_kiosk(parser: argparse.ArgumentParser) -> None:
+    _add_shared(parser)
+    add_kiosk(parser)
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
     # --site and --verbose may stand before or after the command's word: SUPPRESS keeps what stood before.
     parser.add_argument(
         "--site", type=Path, default=argparse.SUPPRESS, help="the packaged site (default: dist)"
     )
+    parser.add_argument(
+        "--verbose", action="store_true", default=argparse.SUPPRESS, help="one line a request on stderr"
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    _add_shared(parser)
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="arithmetic on the GPU")
     parser.add_argument(
         "--adapter",
         choices=ADAPTERS,
         default="auto",
         help="the GPU, or SwiftShader on the CPU; auto takes the GPU when the machine has one",
-    )
-    parser.add_argument(
-        "--verbose", action="store_true", default=argparse.SUPPRESS, help="one line a request on stderr"
     )
 
 
@@ -227,7 +241,7 @@ def main(
         asyncio.run(_work(args, write_page))
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_status
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("stopped", file=sys.stderr)
         return EXIT_SIGNALLED
@@ -255,6 +269,8 @@ def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any
     port = _port(args.port)
     if args.command == "bench":
         return bench(args.site, _bench_options(args), write_page)
+    if args.command == "kiosk":
+        return _kiosk(args)
     site = open_site(args.site)
     if args.command == "generate":
         # Its numpy is heavy, and a machine that only serves or measures may lack it.
@@ -266,6 +282,15 @@ def _work(args: argparse.Namespace, write_page: WritePage) -> Coroutine[Any, Any
 
         return serve_api(site, _api_arguments(args, port))
     return serve(site, args.host or DEFAULT_HOST, port, args.verbose)
+
+
+async def _kiosk(args: argparse.Namespace) -> None:
+    from kleinbild.server.kiosk.command import hash_pin, kiosk  # noqa: PLC0415
+
+    if args.hash_pin:
+        print(hash_pin(getpass.getpass))
+    else:
+        await kiosk(open_site(args.site), kiosk_options(args))
 
 
 def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:

@@ -85,5 +85,6 @@ function showTrouble(error) {
 }
 
 const token = /^#headless=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
-const opened = token === undefined ? openPage() : runHeadless(token);
-opened.catch(showTrouble);
+// The kiosk's face is a page of its own; people know it by this address.
+if (new URLSearchParams(location.search).get("kiosk") === "1") location.replace("/kiosk.html");
+else (token === undefined ? openPage() : runHeadless(token)).catch(showTrouble);

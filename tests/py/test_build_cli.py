@@ -43,6 +43,7 @@ def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
     scripts.mkdir()
     (templates / "index.html.j2").write_text("{{ manifest_path }} {{ build }}\n")
     (templates / "bench.html.j2").write_text("{{ build }}\n")
+    (templates / "kiosk.html.j2").write_text("{{ build }}\n")
     (templates / "sw.js.j2").write_text("{{ files | tojson }}\n")
     (templates / "app.webmanifest.j2").write_text("{}\n")
     (scripts / "main.js").write_text("main\n")

@@ -1,27 +1,17 @@
-"""The browser process: started in a group of its own, and gone when the command is gone, however that ends.
-
-Normal ends, errors and signals pass `running_browser`'s cleanup. If the command is killed outright, the
-kernel kills the browser (PR_SET_PDEATHSIG on Linux) and the browser's helper processes follow it.
-"""
+"""The browser of one command: its process, and what it said last, for an error message."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import os
-import signal
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO
 
-from kleinbild.errors import KleinbildError
 from kleinbild.server.generate.profile import Profile
+from kleinbild.server.process import start_process, stop_process
 
-PR_SET_PDEATHSIG = 1
-STOP_SECONDS = 5.0
 TAIL_BYTES = 16384
 MAX_QUOTED_CHARS = 300
 
@@ -50,50 +40,8 @@ class Browser:
 async def running_browser(executable: str, arguments: list[str], profile: Profile) -> AsyncIterator[Browser]:
     """`executable` running with `arguments`. Raises KleinbildError when it cannot be started."""
     with tempfile.TemporaryFile() as log:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                executable,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_die_with_parent(),
-                pass_fds=(profile.lock,),
-            )
-        except OSError as error:
-            raise KleinbildError(f"{executable}: cannot be started ({error.strerror})") from None
+        process = await start_process(executable, arguments, stdout=log, stderr=log, pass_fds=(profile.lock,))
         try:
             yield Browser(process, log)
         finally:
-            await _stop(process)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End the browser and whatever is left of its group; gracefully first, so that it flushes its store."""
-    try:
-        if process.returncode is None:
-            process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What the child runs before exec, so that the kernel kills it when we end; None outside Linux."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(
-        None, use_errno=True
-    ).prctl  # looked up here: between fork and exec only the call is safe
-    parent = os.getpid()
-
-    def prepare() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent ended before the call: its end will not be told again
-            os._exit(1)
-
-    return prepare
+            await stop_process(process)

@@ -1,4 +1,5 @@
-"""Which Chromium, and with which flags: everything known about starting WebGPU without a window.
+"""Which Chromium, and with which flags: everything known about starting WebGPU without a window, and what a
+kiosk's Chromium (kleinbild/server/kiosk/flags.py) shares with it.
 
 No browser-automation library: the page itself connects to the server. The flags come from runs on
 SwiftShader, AMD and NVIDIA; a comment stands where one is not obvious.
@@ -25,7 +26,6 @@ SHM_BYTES_NEEDED = 1 << 30
 HTTP_CACHE_BYTES = 1 << 20  # the weights are kept by the page's own store; twice is once too often
 
 QUIET_FLAGS = (
-    "--headless",
     "--no-first-run",
     "--no-default-browser-check",
     "--no-proxy-server",
@@ -40,12 +40,15 @@ QUIET_FLAGS = (
     "--disable-quic",
     "--disable-sync",
     "--metrics-recording-only",
+    f"--disk-cache-size={HTTP_CACHE_BYTES}",
+)
+HEADLESS_FLAGS = (
+    "--headless",
     # The page has no user: it must not be slowed down as a background tab.
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     # Compiling a large pipeline, or one dispatch in software, may take longer than the watchdog's patience.
     "--disable-gpu-watchdog",
-    f"--disk-cache-size={HTTP_CACHE_BYTES}",
     # The page's console goes to the browser's stderr, of which a failure quotes the end.
     "--enable-logging=stderr",
 )
@@ -89,6 +92,16 @@ def has_gpu(dev: Path = Path("/dev")) -> bool:
 
 def browser_arguments(profile: Path, port: int, url: str, software: bool) -> list[str]:
     """Arguments to show `url` of ORIGIN, served on 127.0.0.1:`port`, with the store in `profile`."""
+    arguments = [*HEADLESS_FLAGS, *confined_arguments(profile, port)]
+    if software:
+        arguments += SOFTWARE_FLAGS
+    elif platform.system() == "Linux":
+        arguments += LINUX_GPU_FLAGS
+    return [*arguments, url]
+
+
+def confined_arguments(profile: Path, port: int) -> list[str]:
+    """What every browser of ours gets: quiet, WebGPU on, `profile`, and no server but ours on `port`."""
     arguments = [
         *QUIET_FLAGS,
         "--enable-unsafe-webgpu",
@@ -96,15 +109,11 @@ def browser_arguments(profile: Path, port: int, url: str, software: bool) -> lis
         # Nothing but the page's own origin can be reached.
         f"--host-resolver-rules=MAP {ORIGIN_HOST_PORT} 127.0.0.1:{port}, MAP * ~NOTFOUND",
     ]
-    if software:
-        arguments += SOFTWARE_FLAGS
-    elif platform.system() == "Linux":
-        arguments += LINUX_GPU_FLAGS
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's sandbox refuses to run for root
     if _shared_memory_is_small():
         arguments.append("--disable-dev-shm-usage")
-    return [*arguments, url]
+    return arguments
 
 
 def _shared_memory_is_small(path: str = "/dev/shm") -> bool:

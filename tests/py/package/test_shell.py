@@ -59,6 +59,7 @@ SHELL = {
     "site/i18n/de/shell.json": '{"shell.language_name": "Deutsch"}',
     "site/i18n/en/gallery.json": '{"gallery.title": "Pictures & more"}',
     "site/bench.html.j2": "{{ base }} {{ build }}\n",
+    "site/kiosk.html.j2": "{{ base }} {{ build }}\n",
     "site/sw.js.j2": "const FILES = {{ files | tojson }};\n",
     "site/app.webmanifest.j2": '{"name": "Kleinbild"}\n',
     "site/css/bench.css": "table {}",
@@ -93,6 +94,7 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
     assert {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()} == {
         "index.html",
         "bench.html",
+        "kiosk.html",
         "sw.js",
         "app.webmanifest",
         "icons/icon.svg",
@@ -122,6 +124,7 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
         "/app.webmanifest",
         "/bench.html",
         "/icons/icon.svg",
+        "/kiosk.html",
         "/models/m-q4-0.json",
         f"/v/{build}/css/bench.css",
         f"/v/{build}/css/film.css",
