@@ -1,6 +1,6 @@
 """The page itself: templates rendered, scripts, styles and icons copied, all below one build id.
 
-The build id is a digest of everything that the shell is made from, the model's revision included, so files
+The build id is a digest of everything that the shell is made from, the models' revisions included, so files
 below /v/<build id>/ never change and the service worker changes whenever anything that it serves does.
 Nothing here reads a weight.
 """
@@ -8,7 +8,7 @@ Nothing here reads a weight.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
+from kleinbild.package.model_index import INDEX, manifest_path
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
@@ -41,13 +42,14 @@ class ShellSource:
                 raise KleinbildError(f"{path}: missing; run build.py from a whole source tree")
 
 
-def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
-    """Writes the shell for the model of `manifest` below `root` and returns the build id.
+def write_shell(source: ShellSource, root: Path, manifests: Sequence[Manifest]) -> str:
+    """Writes the shell for the models of `manifests`, the page's default first; returns the build id.
 
     Raises KleinbildError when a template does not render.
     """
-    build, urls = _write_files(source, root, manifest.revision)
-    manifest_path = f"/models/{manifest.id}.json"
+    manifest = manifests[0]
+    build, urls = _write_files(source, root, "\n".join(model.revision for model in manifests))
+    default_path = f"/{manifest_path(manifest.id)}"
     variables = {
         "model": {
             "id": manifest.id,
@@ -55,8 +57,8 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
             "notice": manifest.notice,
             "weights": manifest.weights,
         },
-        "manifest_path": manifest_path,
-        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", manifest_path])],
+        "manifest_path": default_path,
+        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", default_path, f"/{INDEX}"])],
     }
     _render(source, root, build, TEMPLATES, variables)
     return build
@@ -73,14 +75,14 @@ def write_bench_page(source: ShellSource, root: Path) -> str:
     return build
 
 
-def _write_files(source: ShellSource, root: Path, revision: str) -> tuple[str, list[str]]:
+def _write_files(source: ShellSource, root: Path, revisions: str) -> tuple[str, list[str]]:
     """Writes all but what templates render to; returns the build id and the paths on the site."""
     versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
     icons = _read_tree(source.templates / "icons", "icons")
     templates = {
         name: read_bytes(source.templates / f"{name}.j2", MAX_SHELL_FILE_BYTES) for name in TEMPLATES
     }
-    build = _build_id({**versioned, **icons, **templates}, revision)
+    build = _build_id({**versioned, **icons, **templates}, revisions)
     files = {f"v/{build}/{name}": data for name, data in versioned.items()} | icons
     for name, data in files.items():
         write_bytes(root / name, data)
@@ -116,8 +118,8 @@ def _read_tree(folder: Path, prefix: str) -> dict[str, bytes]:
     }
 
 
-def _build_id(files: dict[str, bytes], revision: str) -> str:
-    digest = hashlib.sha256(f"{__version__}\n{revision}\n".encode())
+def _build_id(files: dict[str, bytes], revisions: str) -> str:
+    digest = hashlib.sha256(f"{__version__}\n{revisions}\n".encode())
     for name, data in sorted(files.items()):
         digest.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode())
     return digest.hexdigest()[:BUILD_ID_CHARACTERS]

@@ -43,7 +43,7 @@ JS_LAYERS: dict[str, set[str]] = {
     "image": {"errors"},
     "engine": {"errors", "manifest"},
     "pipeline": {"errors", "digest", "manifest", "engine"},
-    "storage": {"errors", "digest", "manifest"},
+    "storage": {"errors", "digest", "reader", "manifest"},
     "app": {"errors", "statistics", "reader", "manifest", "protocol"},
     "bench": {"errors", "statistics", "manifest", "protocol", "engine", "pipeline"},
     "worker": {
@@ -66,6 +66,8 @@ JS_ALIASES = {
     "synthetic_manifest": "manifest",
     "tensor_layout": "manifest",
     "bench_protocol": "protocol",
+    "model_index": "manifest",
+    "models_protocol": "protocol",
 }
 
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\\])//[^\n]*", re.DOTALL)

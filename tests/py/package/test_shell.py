@@ -72,7 +72,7 @@ def source(tmp_path: Path) -> ShellSource:
 
 def write(source: ShellSource, root: Path, manifest: Manifest = MANIFEST) -> str:
     shutil.rmtree(root, ignore_errors=True)
-    return write_shell(source, root, manifest)
+    return write_shell(source, root, [manifest])
 
 
 def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) -> None:
@@ -103,6 +103,7 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
         "/app.webmanifest",
         "/bench.html",
         "/icons/icon.svg",
+        "/models/index.json",
         "/models/m-q4-0.json",
         f"/v/{build}/css/page.css",
         f"/v/{build}/src_js/app/main.js",
