@@ -5,7 +5,7 @@
 
 /**
  * @typedef {"no-webgpu"|"no-adapter"|"out-of-memory"|"device-lost"|"bad-manifest"|"bad-shard"|"download-failed"
- *   |"incomplete"|"storage-full"|"too-large"|"cancelled"|"bad-input"|"internal"} ErrorCode
+ *   |"incomplete"|"storage-full"|"in-use"|"too-large"|"cancelled"|"bad-input"|"internal"} ErrorCode
  */
 
 export class KleinbildError extends Error {

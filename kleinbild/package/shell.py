@@ -8,6 +8,7 @@ Nothing here reads a weight.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from kleinbild.package.model_index import INDEX, manifest_path
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
+# Below /v/<build>/: the paths of the whole shell, for a page that copies itself into a folder.
+FILE_LIST = "files.json"
 TEMPLATES = ("index.html", BENCH_PAGE, "sw.js", "app.webmanifest")
 SHIPPED_SUFFIXES = {".js", ".wgsl", ".css", ".svg", ".png", ".ico", ".woff2", ".json"}
 MAX_SHELL_FILE_BYTES = 16 * 1024 * 1024
@@ -50,6 +53,8 @@ def write_shell(source: ShellSource, root: Path, manifests: Sequence[Manifest]) 
     manifest = manifests[0]
     build, urls = _write_files(source, root, "\n".join(model.revision for model in manifests))
     default_path = f"/{manifest_path(manifest.id)}"
+    shell = ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", f"/v/{build}/{FILE_LIST}", "/sw.js"])]
+    write_bytes(root / "v" / build / FILE_LIST, (json.dumps(shell, indent=0) + "\n").encode())
     variables = {
         "model": {
             "id": manifest.id,
@@ -58,7 +63,7 @@ def write_shell(source: ShellSource, root: Path, manifests: Sequence[Manifest]) 
             "weights": manifest.weights,
         },
         "manifest_path": default_path,
-        "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", default_path, f"/{INDEX}"])],
+        "files": [*shell, default_path, f"/{INDEX}"],
     }
     _render(source, root, build, TEMPLATES, variables)
     return build

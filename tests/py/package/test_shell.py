@@ -103,12 +103,16 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
         "/app.webmanifest",
         "/bench.html",
         "/icons/icon.svg",
-        "/models/index.json",
-        "/models/m-q4-0.json",
+        "/sw.js",
         f"/v/{build}/css/page.css",
+        f"/v/{build}/files.json",
         f"/v/{build}/src_js/app/main.js",
         f"/v/{build}/src_js/kernels/linear.wgsl",
+        "/models/m-q4-0.json",
+        "/models/index.json",
     ]
+    shell = json.loads((tmp_path / "dist" / "v" / build / "files.json").read_text())
+    assert json.loads(listed)[:-2] == shell
 
 
 def test_the_build_id_follows_the_content(source: ShellSource, tmp_path: Path) -> None:
