@@ -42,7 +42,7 @@ const readFile = record({
 
 export class ModelRecords {
   #layer;
-  /** Manifests are large and never change: each is read once. @type {Map<string, Manifest>} by the SHA-256 of its text */
+  /** Manifests are large and never change: each is checked once. @type {Map<string, Manifest>} by the SHA-256 of its text */
   #manifests = new Map();
 
   /** @param {FileLayer} layer a folder of its own */
@@ -76,7 +76,9 @@ export class ModelRecords {
         file.close();
       }
       const { schema, sha256, ...facts } = readFile(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)), id);
-      const manifest = this.#manifests.get(sha256) ?? (await readManifest(facts.text, sha256, id));
+      if ((await sha256Hex(new TextEncoder().encode(facts.text))) !== sha256) return undefined;
+      const manifest = this.#manifests.get(sha256) ?? parseManifest(JSON.parse(facts.text));
+      if (manifest.id !== id) return undefined;
       this.#manifests.set(sha256, manifest);
       return { manifest, ...facts };
     } catch {
@@ -110,12 +112,4 @@ export class ModelRecords {
 /** @param {string} id */
 function fileName(id) {
   return `${id}.json`;
-}
-
-/** @param {string} text @param {string} sha256 @param {string} id @returns {Promise<Manifest>} */
-async function readManifest(text, sha256, id) {
-  if ((await sha256Hex(new TextEncoder().encode(text))) !== sha256) throw new Error("other bytes than were kept");
-  const manifest = parseManifest(JSON.parse(text));
-  if (manifest.id !== id) throw new Error("of another model");
-  return manifest;
 }

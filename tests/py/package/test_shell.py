@@ -85,6 +85,7 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
         "app.webmanifest",
         "icons/icon.svg",
         f"v/{build}/css/page.css",
+        f"v/{build}/files.json",
         f"v/{build}/src_js/app/main.js",
         f"v/{build}/src_js/kernels/linear.wgsl",
     }
