@@ -11,8 +11,8 @@
  * @typedef {{ type: "repair", job: number, id: string, names: string[] | null }} RepairMessage names: of damaged files, null for all of them
  * @typedef {{ type: "remove", job: number, id: string }} RemoveMessage
  * @typedef {{ type: "clean", job: number }} CleanMessage removes what no installed model needs
- * @typedef {{ type: "import", job: number, directory: FileSystemDirectoryHandle | null, files: File[] | null }} ImportMessage
- * @typedef {{ type: "export", job: number, id: string, directory: FileSystemDirectoryHandle }} ExportMessage
+ * @typedef {{ type: "import-folder", job: number, directory: FileSystemDirectoryHandle | null, files: File[] | null }} ImportMessage
+ * @typedef {{ type: "export-folder", job: number, id: string, directory: FileSystemDirectoryHandle }} ExportMessage
  * @typedef {{ type: "stop", job: number, pause: boolean }} StopMessage pause: an install goes on only when somebody asks for that
  * @typedef {ModelInstallMessage | VerifyMessage | RepairMessage | RemoveMessage | CleanMessage | ImportMessage | ExportMessage} ModelWork one at a time
  * @typedef {ListMessage | StopMessage | ModelWork} ToModelsWorker

@@ -27,6 +27,7 @@ const STEPS = {
   "download-failed": () => ["errors.check_connection"],
   incomplete: () => ["errors.connect_again", "errors.known_prompt"],
   "storage-full": () => ["errors.free_disk", "errors.delete_other_sites", "errors.try_again_kept"],
+  "in-use": () => ["errors.close_tabs"],
   "too-large": () => ["errors.smaller_picture", "errors.raise_budget"],
   cancelled: () => [],
   "bad-input": () => [],

@@ -21,8 +21,8 @@ const FREE_PAUSE_MS = 50;
  * @property {(name: string, bytes: Uint8Array<ArrayBuffer>) => Promise<void>} write whole or not; throws "storage-full"
  * @property {(name: string) => Promise<void>} remove no error when there is none; throws "in-use"
  * @property {(from: string, to: string) => Promise<void>} rename throws when there is no `from`; "in-use"
- * @property {(letGo: (name: string) => void) => void} onWanted calls `letGo` when a file held open here is to be removed or replaced,
- *   here or in another tab
+ * @property {(letGo: (name: string) => void) => void} onWanted calls `letGo` when a file is to be removed or renamed, or was, by somebody
+ *   else: another tab or worker
  * @property {() => Promise<void>} removeParts deletes what interrupted writes left
  * @property {(name: string) => Promise<OpenFile>} open for reading; throws when there is none
  * @property {<T>(task: () => Promise<T>, options?: Exclusion) => Promise<T>} exclusively runs `task` while nobody else, here or in
@@ -128,6 +128,7 @@ class OpfsLayer {
   async remove(name) {
     try {
       await this.#onceFree(name, () => this.directory.removeEntry(name));
+      this.wanted.postMessage(name);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
@@ -137,6 +138,7 @@ class OpfsLayer {
   async rename(from, to) {
     const handle = /** @type {MovableFile} */ (await this.directory.getFileHandle(from));
     await this.#onceFree(from, () => handle.move(to));
+    this.wanted.postMessage(from);
   }
 
   /** @param {(name: string) => void} letGo */

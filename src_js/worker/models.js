@@ -90,11 +90,11 @@ export class ModelsController {
       case "clean":
         await library.clean();
         return {};
-      case "import": {
+      case "import-folder": {
         const { directory, files } = message;
         return { imported: await importModels(library, directory ? await filesOfDirectory(directory) : filesOfList(files ?? []), watching) };
       }
-      case "export":
+      case "export-folder":
         return exportModel(library, message.id, message.directory, { ...watching, page: this.#parts.page });
     }
   }

@@ -67,6 +67,7 @@ JS_ALIASES = {
     "tensor_layout": "manifest",
     "bench_protocol": "protocol",
     "model_index": "manifest",
+    "model_state": "manifest",
     "models_protocol": "protocol",
 }
 

@@ -2,9 +2,11 @@
  * The make view: joins its form, frame and roll to the studio, and the studio to the app.
  */
 
+import { manifestPath } from "../../model_index.js";
 import { gpuProblem } from "../capabilities.js";
 import { element } from "../elements.js";
 import { showText } from "../localise.js";
+import { chosenManifest, rememberChosen } from "../models/chosen.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
 import { KernelsView } from "./kernels_view.js";
@@ -25,12 +27,13 @@ export async function openMake(app) {
     onSize: (picture) => void studio.plan(picture),
   });
   const kernels = new KernelsView(i18n, { onTune: () => void studio.tune() });
-  const studio = new Studio(client, site.manifest, {
+  const studio = new Studio(client, chosenManifest(app.settings, site), {
     form,
     frame,
     kernels,
     roll,
     showReady(info) {
+      rememberChosen(app.settings, manifestPath(info.model));
       showText(element("device", HTMLElement), () => deviceText(i18n, info));
       events.emit("ready", { info });
     },
@@ -45,6 +48,8 @@ export async function openMake(app) {
   element("reuse", HTMLButtonElement).addEventListener("click", () => {
     if (studio.shown) form.take({ ...studio.shown.settings, seed: `${studio.shown.settings.seed}` });
   });
+  events.on("model-chosen", ({ manifest }) => void studio.useModel(manifest));
+  events.on("models-changed", () => void studio.inspectAgain());
   events.on("use-settings", (settings) => {
     form.take(settings);
     app.navigate("make");
@@ -52,6 +57,9 @@ export async function openMake(app) {
   form.recall(`${diceSeed()}`);
   const problem = await gpuProblem(navigator.gpu);
   if (problem) return frame.showFailure(problem);
-  await studio.inspect();
+  if (!(await studio.inspect()) && studio.manifestUrl !== site.manifest) {
+    rememberChosen(app.settings, undefined);                             // neither here nor on the site any more
+    await studio.useModel(site.manifest);
+  }
   form.setBusy(false);
 }

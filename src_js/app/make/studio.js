@@ -54,15 +54,35 @@ export class Studio {
     client.onBackground = (state) => views.showBackground(state);
   }
 
-  /** Says what the first picture will download. Downloads nothing itself. */
+  /** Says what the first picture will download. Downloads nothing itself. @returns {Promise<boolean>} whether there is such a model */
   async inspect() {
     try {
       const info = await this.client.inspect(this.manifestUrl);
       this.views.form.setMissing(info);
       this.views.form.showDefaults(info.defaults);
+      return true;
     } catch (error) {
       this.views.frame.showFailure(asKleinbildError(error));
+      return false;
     }
+  }
+
+  /** Says it anew, as files of the model came or went. @returns {Promise<void>} never rejected */
+  async inspectAgain() {
+    if (!this.#ready && !this.#busy) await this.#showMissing();
+  }
+
+  /**
+   * Makes pictures with another model from now on; one in the making is finished first, with its own.
+   * @param {string} manifestUrl
+   * @returns {Promise<void>} never rejected
+   */
+  async useModel(manifestUrl) {
+    if (manifestUrl === this.manifestUrl) return;
+    this.manifestUrl = manifestUrl;
+    this.#ready = false;
+    if (this.#busy) return;                                              // told when the picture is done
+    if (await this.inspect()) this.#showLast();
   }
 
   /**
@@ -170,8 +190,9 @@ export class Studio {
     const { frame } = this.views;
     const began = frame.elapsed;
     const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION, background: true }, onProgress);
-    this.#ready = true;
+    const { manifestUrl } = this;
+    const info = await this.client.start({ manifestUrl, precision: PRECISION, background: true }, onProgress);
+    this.#ready = manifestUrl === this.manifestUrl;                      // else another one was chosen meanwhile
     this.views.form.setMissing(NOTHING);
     this.#showInfo(info);
   }
