@@ -2,6 +2,7 @@
 
 import { adviceFor, platformOf } from "../advice.js";
 import { element, textElement } from "../elements.js";
+import { showText } from "../localise.js";
 import { ModelsClient } from "./client.js";
 import { Shelf } from "./shelf.js";
 import { progressText } from "./wording.js";
@@ -28,7 +29,12 @@ export async function openModels(app) {
     },
     showFailure: (error) => showFailure(app, error),
     showOutcome(texts) {
-      element("models-outcome", HTMLElement).replaceChildren(...texts.map((text) => textElement("p", text)));
+      const lines = texts().map((_, i) => {
+        const line = document.createElement("p");
+        showText(line, () => texts()[i] ?? "");
+        return line;
+      });
+      element("models-outcome", HTMLElement).replaceChildren(...lines);
     },
     confirmRemoval: (model, chosen) => confirmRemoval(i18n, model, chosen),
   });
@@ -62,13 +68,20 @@ function showFailure({ i18n }, error) {
   const panel = element("models-failure", HTMLElement);
   panel.hidden = error === null;
   if (!error) return panel.replaceChildren();
-  const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent), i18n);
+  const advice = () => {
+    const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent), i18n);
+    return [title, ...(error.code === "storage-full" ? [i18n.t("models.advice.remove")] : []), ...steps];
+  };
+  const heading = document.createElement("h2");
   const list = document.createElement("ul");
-  const all = error.code === "storage-full" ? [i18n.t("models.advice.remove"), ...steps] : steps;
-  list.append(...all.map((step) => textElement("li", step)));
+  advice().forEach((_, i) => {
+    const line = i === 0 ? heading : document.createElement("li");
+    if (i > 0) list.append(line);
+    showText(line, () => advice()[i] ?? "");
+  });
   const detail = textElement("p", error.message, "models__detail");
   detail.dir = "auto";
-  panel.replaceChildren(textElement("h2", title), list, detail);
+  panel.replaceChildren(heading, list, detail);
 }
 
 /** @param {import("../i18n.js").I18n} i18n @param {import("../../model_state.js").ModelState} model @param {boolean} chosen @returns {Promise<boolean>} */

@@ -21,7 +21,7 @@ import { importedTexts, verifiedText } from "./wording.js";
  * @property {HTMLInputElement} folderInput
  * @property {(inventory: Inventory, busy: boolean) => void} showStore
  * @property {(error: import("../../errors.js").KleinbildError | null) => void} showFailure
- * @property {(texts: string[]) => void} showOutcome
+ * @property {(texts: () => string[]) => void} showOutcome texts: in the language of whenever they are asked for
  * @property {(model: ModelState, chosen: boolean) => Promise<boolean>} confirmRemoval
  */
 
@@ -193,22 +193,24 @@ export class Shelf {
     });
     this.#work = { kind, id, stop };
     this.#view.showFailure(null);
-    this.#view.showOutcome([]);
+    this.#view.showOutcome(() => []);
     if (!model) this.onCommonProgress?.(null, undefined, kind);
     this.render();
     announce(i18n.t(`models.work.${kind}`));
-    let texts = null;
+    /** @type {ModelWorkResult | undefined} */
+    let result;
     try {
-      texts = outcome(await done);
+      result = await done;
     } catch (caught) {
       const error = asKleinbildError(caught);
       if (error.code !== "cancelled") this.#view.showFailure(error);
     }
     this.#work = undefined;
     await this.refresh();
-    if (texts) this.#view.showOutcome(texts);
+    const found = result;
+    if (found) this.#view.showOutcome(() => outcome(found));
     events.emit("models-changed", {});
-    return texts !== null;
+    return found !== undefined;
   }
 
   /** @template T @param {() => Promise<T>} choose @returns {Promise<T | undefined>} */
