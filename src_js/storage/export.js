@@ -26,11 +26,11 @@ const byPath = (/** @type {[string, string]} */ [a], /** @type {[string, string]
  * @param {FileSystemDirectoryHandle} chosen gets a folder of its own for the model
  * @param {import("./library.js").Watching & { page: Page }} options
  * @returns {Promise<{ folder: string }>} its name
- * @throws {KleinbildError} "bad-input", "incomplete", "bad-shard", "storage-full", "cancelled"
+ * @throws {KleinbildError} "incomplete", "bad-input", "bad-shard", "storage-full", "cancelled"
  */
 export async function exportModel(library, id, chosen, { signal, onProgress, page }) {
   const record = await library.records.get(id);
-  if (!record) throw new KleinbildError("bad-input", `The model ${id} is not on this device. Install it first.`);
+  if (!record) throw new KleinbildError("incomplete", `The model ${id} is not on this device. Download or import it first.`);
   library.store.recheck();
   const files = allFiles(record.manifest);
   if ((await library.store.missing(files)).length > 0) {

@@ -80,7 +80,7 @@ export class ModelLibrary {
    * Reads every file of a model and compares its digest. What is damaged is set aside.
    * @param {string} id @param {Watching} options
    * @returns {Promise<VerifyResult>}
-   * @throws {KleinbildError} "cancelled", "in-use", "bad-input" when it is not installed
+   * @throws {KleinbildError} "cancelled", "in-use", "incomplete" when it is not installed
    */
   async verify(id, { signal, onProgress }) {
     const { manifest, text } = await this.#installed(id);
@@ -140,10 +140,10 @@ export class ModelLibrary {
     await this.store.remove([...(await this.store.sizes()).keys()].filter((name) => !kept.has(name)));
   }
 
-  /** @param {string} id @returns {Promise<ModelRecord>} @throws {KleinbildError} "bad-input" */
+  /** @param {string} id @returns {Promise<ModelRecord>} @throws {KleinbildError} "incomplete" */
   async #installed(id) {
     const record = await this.records.get(id);
-    if (!record) throw new KleinbildError("bad-input", `The model ${id} is not on this device. Install it first.`);
+    if (!record) throw new KleinbildError("incomplete", `The model ${id} is not on this device. Download or import it first.`);
     return record;
   }
 

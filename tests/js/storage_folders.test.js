@@ -147,7 +147,7 @@ test("an export goes on where it stopped, spreads no damage, and needs the whole
   const { library, weights } = await openLibrary(new FakeSite([MODEL]));
   const stick = new FakeDirectory();
   const start = () => exportModel(library, "tiny-q4-a", stick.handle, { page });
-  await assert.rejects(start(), { code: "bad-input", message: /not on this device/ });
+  await assert.rejects(start(), { code: "incomplete", message: /not on this device/ });
   await library.install("tiny-q4-a", {});
   stick.room.left = 9000;
   await assert.rejects(start(), { code: "storage-full", message: /chosen folder/ });

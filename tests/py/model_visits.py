@@ -1,14 +1,18 @@
-"""What tests of the models view share: opening it, its cards, what lies in the browser's store, a folder in place of a USB stick."""
+"""What tests of the models view share: opening it, its cards, the browser's store, a folder as a stick."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from browser_visits import Visit, visit
 from playwright.sync_api import Browser, Locator, Page, expect
 
-DONE_MS = 60_000
+from kleinbild.package.cli import main
+
+DONE_MS = 15_000
 LIST_FILES = """async () => {
   const root = await navigator.storage.getDirectory();
   try {
@@ -23,7 +27,10 @@ LIST_FILES = """async () => {
 }"""
 # The picker of the test: a folder in the origin's own store, since no test can click the browser's dialog.
 STICK = """
-  globalThis.showDirectoryPicker = async () => (await navigator.storage.getDirectory()).getDirectoryHandle("stick", { create: true });
+  globalThis.showDirectoryPicker = async () => {
+    const root = await navigator.storage.getDirectory();
+    return root.getDirectoryHandle("stick", { create: true });
+  };
 """
 SPOIL_FILE = """async ([name, cut]) => {
   let folder = await navigator.storage.getDirectory();
@@ -37,8 +44,13 @@ SPOIL_FILE = """async ([name, cut]) => {
 }"""
 
 
+def build(*arguments: str | Path) -> None:
+    """Runs build.py in this process."""
+    assert main([*map(str, arguments)]) == 0
+
+
 @contextmanager
-def models_visit(browser: Browser, url: str, **options: object) -> Iterator[tuple[Visit, Page]]:
+def models_visit(browser: Browser, url: str, **options: Any) -> Iterator[tuple[Visit, Page]]:
     """A visit with an empty store whose page shows the models."""
     with visit(browser, f"{url}/#/models", script=STICK, **options) as one:
         one.page.goto(one.url)
