@@ -70,7 +70,7 @@ export class ModelLibrary {
     try {
       await this.store.install(allFiles(manifest), { ...(onProgress && { onProgress }), signal });
     } catch (error) {
-      if (asKleinbildError(error).code === "cancelled" && paused()) await this.records.put(manifest, text, { download: "paused" });
+      if (asKleinbildError(error).code === "cancelled" && paused()) await noted(this.records.put(manifest, text, { download: "paused" }));
       throw error;
     }
     await noteWhole(this.records, { manifest, text });
@@ -99,7 +99,7 @@ export class ModelLibrary {
       onProgress?.({ bytes, totalBytes, files: result.files, totalFiles: files.length, problem: "" });
     }
     const whole = result.damaged.length === 0 && result.missing === 0;
-    await this.records.put(manifest, text, { verified: whole ? began : 0 });
+    await noted(this.records.put(manifest, text, { verified: whole ? began : 0 }));
     return result;
   }
 
@@ -170,7 +170,17 @@ export function allFiles(manifest) {
  */
 export async function noteWhole(records, { manifest, text }) {
   const record = await records.get(manifest.id);
-  await records.put(manifest, text, { download: "none", verified: record?.verified || (record?.begun ?? Date.now()) });
+  await noted(records.put(manifest, text, { download: "none", verified: record?.verified || (record?.begun ?? Date.now()) }));
+}
+
+/**
+ * What is only noted may be lost where the device is full: the model itself is none the worse.
+ * @param {Promise<void>} noting
+ */
+export async function noted(noting) {
+  await noting.catch((error) => {
+    if (asKleinbildError(error).code !== "storage-full") throw error;
+  });
 }
 
 /**

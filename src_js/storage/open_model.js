@@ -3,7 +3,7 @@
  * files. From then on it counts as installed, though not as asked for by hand: it makes room when another model needs that.
  */
 
-import { allFiles, keptNames, noteWhole, openRecords } from "./library.js";
+import { allFiles, keptNames, noteWhole, noted, openRecords } from "./library.js";
 import { ShardStore } from "./shard_store.js";
 import { Site } from "./site.js";
 
@@ -11,7 +11,7 @@ import { Site } from "./site.js";
  * @typedef {object} OpenModel
  * @property {import("../manifest.js").Manifest} manifest
  * @property {ShardStore} store
- * @property {() => Promise<void>} noteInstalled that its files are being fetched; throws "storage-full"
+ * @property {() => Promise<void>} noteInstalled that its files are being fetched
  * @property {() => Promise<void>} noteWhole that all its files are here
  */
 
@@ -28,7 +28,7 @@ export async function openModelFiles(manifestUrl) {
   const open = async (/** @type {import("./site.js").FetchedManifest} */ { manifest, text }) => ({
     manifest,
     store: await ShardStore.open({ baseUrl, model: allFiles(manifest), kept: () => keptNames(records, { pinned: true }) }),
-    noteInstalled: () => records.put(manifest, text, {}),
+    noteInstalled: () => noted(records.put(manifest, text, {})),
     noteWhole: () => noteWhole(records, { manifest, text }),
   });
   const path = manifestUrl.pathname;

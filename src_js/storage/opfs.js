@@ -110,7 +110,8 @@ class OpfsLayer {
       try {
         file.truncate(0);
         const written = file.write(bytes, { at: 0 });
-        if (written !== bytes.length) throw storageFull(`only ${written} of ${bytes.length} bytes were written`);
+        // Where nothing could be written, Chromium gives an error's number, as if unsigned, in place of a count.
+        if (written !== bytes.length) throw storageFull(`${written < bytes.length ? written : 0} of ${bytes.length} bytes were written`);
         file.flush();
       } finally {
         file.close();
