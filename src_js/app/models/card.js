@@ -63,8 +63,8 @@ export class Card {
   showProgress(progress, rate, remote) {
     this.#bar.max = Math.max(1, progress.totalBytes);
     this.#bar.value = progress.bytes;
-    this.#numbers.textContent = progressText(this.#i18n, progress, rate);
     const trouble = troubleText(this.#i18n, progress, remote);
+    this.#numbers.textContent = progressText(this.#i18n, progress, trouble ? undefined : rate);
     if (this.#trouble.textContent !== trouble) this.#trouble.textContent = trouble;
   }
 
@@ -103,11 +103,12 @@ export class Card {
     for (const name of damaged) {
       const item = document.createElement("li");
       const label = textElement("code", name);
+      label.id = `part-${name.slice(0, 16)}`;
       label.dir = "ltr";
       item.append(label);
       if (offered) {
         const button = this.#button(this.#i18n.t("models.button.repair_one"), "button", () => onAction("repair", [name]));
-        button.setAttribute("aria-label", this.#i18n.t("models.repair_part", { part: name.slice(0, 8) }));
+        button.setAttribute("aria-describedby", label.id);
         button.disabled = now.busy;
         item.append(button);
       }
