@@ -97,13 +97,13 @@ export class Card {
   }
 
   /** @param {ModelState} model @param {CardNow} now @param {(action: Action, names: string[] | null) => void} onAction */
-  #damaged({ damaged, offered }, now, onAction) {
+  #damaged({ id, damaged, offered }, now, onAction) {
     const list = document.createElement("ul");
     list.className = "model__damaged";
     for (const name of damaged) {
       const item = document.createElement("li");
       const label = textElement("code", name);
-      label.id = `part-${name.slice(0, 16)}`;
+      label.id = `part-${id}-${name.slice(0, 16)}`;
       label.dir = "ltr";
       item.append(label);
       if (offered) {
