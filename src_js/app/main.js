@@ -10,6 +10,7 @@ import { Events } from "./events.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { showText } from "./localise.js";
 import { keepOffline } from "./offline.js";
+import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
 import { WorkerClient } from "./worker_client.js";
@@ -49,6 +50,7 @@ async function openPage() {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
   });
+  await joinOwnership(app);
   await router.start();
 }
 

@@ -55,6 +55,11 @@ export class OpenFiles {
     if (entry && entry.readers === 0) this.#forget(name, entry);
   }
 
+  /** Files held open, or being opened. */
+  get count() {
+    return this.#entries.size;
+  }
+
   /** Closes every file. */
   async close() {
     const entries = [...this.#entries.values()];

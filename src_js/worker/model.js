@@ -27,7 +27,10 @@ const PROMPT_BYTES = 256 * 2 ** 20;
 /** This build of the page, by the folder it comes from: results of other code may differ in their last bits. */
 const BUILD = new URL("..", import.meta.url).pathname;
 
-/** @typedef {import("../storage/open_model.js").OpenModel} Model */
+/**
+ * @typedef {import("../storage/open_model.js").OpenModel & { measurements: TuningCache }} Model measurements of kernels: another device of
+ *   this visit gets the same ones, and so computes the same bits
+ */
 
 /**
  * @typedef {object} Runtime a model on the GPU
@@ -36,6 +39,7 @@ const BUILD = new URL("..", import.meta.url).pathname;
  * @property {Pick<import("../engine/engine.js").Engine, "info"|"tuning">} engine
  * @property {(options: Pick<LoadOptions, "signal"|"onProgress">) => Promise<import("../protocol.js").ReadyInfo>} tune measures the
  *   kernels again
+ * @property {() => import("../protocol.js").Usage} usage what it holds
  * @property {() => void} destroy gives the GPU's memory back
  */
 
@@ -58,7 +62,7 @@ export async function openPrompts() {
 
 /** @param {string} manifestUrl @returns {Promise<Model>} */
 export async function openModel(manifestUrl) {
-  return openModelFiles(new URL(manifestUrl, self.location.origin));
+  return { ...(await openModelFiles(new URL(manifestUrl, self.location.origin))), measurements: await TuningCache.open() };
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
@@ -72,7 +76,10 @@ export async function inspectModel({ manifest, store }) {
     missingBytes: bytes(required.filter((file) => missing.has(file))),
     laterBytes: bytes(later.filter((file) => missing.has(file))),
     persistent: store.persistent,
+    model: manifest.id,
     defaults: { width, height, steps },
+    examples: manifest.examples,
+    sizes: manifest.sizes.map(([w = width, h = height]) => ({ width: w, height: h })),
   };
 }
 
@@ -96,7 +103,7 @@ export async function fetchLater({ manifest, store, noteWhole }, onProgress) {
  * @param {LoadOptions} options
  * @returns {Promise<Runtime>}
  */
-export async function loadModel({ manifest, store, noteInstalled }, prompts, { precision, signal, onProgress, onLost }) {
+export async function loadModel({ manifest, store, measurements, noteInstalled }, prompts, { precision, signal, onProgress, onLost }) {
   // A GPU that cannot run this is told before gigabytes are downloaded for it.
   const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
   try {
@@ -110,7 +117,6 @@ export async function loadModel({ manifest, store, noteInstalled }, prompts, { p
       },
     });
     throwIfCancelled(signal);
-    const measurements = await TuningCache.open();
     const platform = { build: BUILD, browser: await browserVersion(navigator) };
     const begin = fraction;
     const kernels = await chooseKernels(engine, manifest, measurements, {
@@ -149,6 +155,7 @@ export async function loadModel({ manifest, store, noteInstalled }, prompts, { p
         });
         return { ...info, kernels: again };
       },
+      usage: () => ({ ...engine.usage(), files: store.openFiles }),
       destroy: () => engine.destroy(),
     };
   } catch (error) {
