@@ -20,7 +20,7 @@ def build_site(source: Path, out: Path, log: Callable[[str], None]) -> None:
     from kleinbild.package import site  # noqa: PLC0415
     from kleinbild.package.source import ExportOptions  # noqa: PLC0415
 
-    site.build_site(str(source), out, options=ExportOptions(), log=log)
+    site.build_site([str(source)], out, options=ExportOptions(), log=log)
 
 
 if __name__ == "__main__":

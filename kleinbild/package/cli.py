@@ -67,12 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_export_options(command)
     command.set_defaults(run=_run_export)
 
-    command = commands.add_parser("site", help="bundle or checkpoint folder -> site folder")
+    command = commands.add_parser("site", help="bundle or checkpoint folders -> site folder")
     command.add_argument(
-        "source",
-        help=f"bundle folder, checkpoint folder, {HUB}, or {TINY!r}: the model that comes with the project",
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"bundle folder, checkpoint folder, {HUB}, or {TINY!r}: the model that comes with the project; "
+        "the page opens the first",
     )
     command.add_argument("--out", type=Path, default=Path("dist"), metavar="DIST", help="folder to write")
+    command.add_argument(
+        "--add",
+        action="store_true",
+        help="keep the models of the site in DIST; one that SOURCE is another revision of is replaced",
+    )
     _add_export_options(command)
     command.set_defaults(run=_run_site)
 
@@ -122,7 +130,7 @@ def _run_export(options: argparse.Namespace) -> int:
 
 
 def _run_site(options: argparse.Namespace) -> int:
-    build_site(options.source, options.out, options=_export_options(options), log=_log)
+    build_site(options.sources, options.out, options=_export_options(options), log=_log, add=options.add)
     return 0
 
 

@@ -104,6 +104,11 @@ class Manifest:
     tensors: tuple[Tensor, ...]
     shards: tuple[Shard, ...]
 
+    @property
+    def files(self) -> tuple[FileRef, ...]:
+        """Every file of the model, each content once."""
+        return tuple({file.sha256: file for file in (self.tokenizer, *self.shards)}.values())
+
 
 def new_manifest(
     *,
@@ -121,7 +126,8 @@ def new_manifest(
 ) -> Manifest:
     """A manifest whose revision is the SHA-256 of everything else in it and the source of its id.
 
-    Equal models therefore have equal ids, and an id never means two different contents.
+    How files travel is left out: equal models have equal ids, whichever gzip packed them or none did, and an
+    id never means two different contents.
     """
     content = {
         "schema": SCHEMA,
@@ -137,7 +143,7 @@ def new_manifest(
         "tensors": [asdict(tensor) for tensor in tensors],
         "shards": [asdict(shard) for shard in shards],
     }
-    revision = hashlib.sha256(_json_text(content).encode()).hexdigest()
+    revision = hashlib.sha256(_json_text(_identity(content)).encode()).hexdigest()
     content["id"] = f"{_slug(name)}-{weights}-{revision[:8]}"
     content["revision"] = revision
     return manifest_from_json(json.loads(_json_text(content)))
@@ -159,10 +165,14 @@ def manifest_from_json(value: object, where: str = "manifest") -> Manifest:
         raise KleinbildError(
             f"{where}: schema is {_shorten(value.get('schema'))}; this version reads schema {SCHEMA}"
         )
-    return _read_record(Manifest, value, where)
+    return read_record(Manifest, value, where)
 
 
-def _read_record(kind: type[Record], value: object, where: str) -> Record:
+def read_record(kind: type[Record], value: object, where: str) -> Record:
+    """The dataclass `kind` in parsed JSON `value`, its fields' types checked.
+
+    Raises KleinbildError for a missing, unknown or wrongly typed field, naming it by its path from `where`.
+    """
     if not isinstance(value, dict):
         raise KleinbildError(f"{where}: expected an object, found {_shorten(value)}")
     hints = _type_hints(kind)  # type: ignore[arg-type]
@@ -193,10 +203,22 @@ def _read(kind: Any, value: object, where: str) -> object:
     if kind is float and type(value) is int and abs(value) <= MAX_EXACT_INTEGER:
         return float(value)
     if kind not in (int, str, bool, float):
-        return _read_record(kind, value, where)
+        return read_record(kind, value, where)
     if type(value) is not kind:
         raise KleinbildError(f"{where}: expected {kind.__name__}, found {_shorten(value)}")
     return value
+
+
+def _identity(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` with its files by their plain bytes alone."""
+
+    def plain(file: dict[str, Any]) -> dict[str, Any]:
+        return {"sha256": file["sha256"], "bytes": file["bytes"]}
+
+    return content | {
+        "tokenizer": plain(content["tokenizer"]),
+        "shards": [plain(shard) for shard in content["shards"]],
+    }
 
 
 def _json_text(value: object) -> str:

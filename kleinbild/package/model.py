@@ -15,6 +15,7 @@ from kleinbild.errors import KleinbildError
 from kleinbild.package.files import write_bytes
 from kleinbild.package.manifest import Manifest, manifest_text, new_manifest
 from kleinbild.package.manifest_checks import check_config, check_manifest
+from kleinbild.package.model_index import manifest_path
 from kleinbild.package.modulation_table import modulation_table
 from kleinbild.package.schedule import table_sigmas
 from kleinbild.package.shards import SHARD_BYTES, ShardWriter
@@ -96,7 +97,7 @@ def package_model(
         shards=writer.shards,
     )
     check_manifest(manifest, "the packaged model")
-    write_bytes(root / "models" / f"{manifest.id}.json", manifest_text(manifest).encode())
+    write_bytes(root / manifest_path(manifest.id), manifest_text(manifest).encode())
     return manifest
 
 

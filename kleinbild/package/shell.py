@@ -1,7 +1,7 @@
 """The page itself: templates rendered, scripts, styles and icons copied, all below one build id.
 
 The page's views are the files of views/: one that is added is included, as are its words and its styles.
-The build id is a digest of everything that the shell is made from, the model's revision included, so files
+The build id is a digest of everything that the shell is made from, the models' revisions included, so files
 below /v/<build id>/ never change and the service worker changes whenever anything that it serves does.
 Nothing here reads a weight.
 """
@@ -9,7 +9,8 @@ Nothing here reads a weight.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from kleinbild.package.comments import strip_css, strip_javascript
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.markup import fill_page
+from kleinbild.package.model_index import INDEX, manifest_path
 from kleinbild.package.schedule import PAGE_SIZES
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
 KIOSK_PAGE = "kiosk.html"
+# Below /v/<build>/: the paths of the whole shell, for a page that copies itself into a folder.
+FILE_LIST = "files.json"
 TEMPLATES = ("index.html", BENCH_PAGE, KIOSK_PAGE, "sw.js", "app.webmanifest")
 VIEWS = ("make", "gallery", "models", "diagnosis")
 """Every view that there may be, in the order of the navigation; those with a template are on the page."""
@@ -67,14 +71,19 @@ class ShellSource:
         return [*first, *sorted(found - set(first))]
 
 
-def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
-    """Writes the shell for the model of `manifest` below `root` and returns the build id.
+def write_shell(source: ShellSource, root: Path, manifests: Sequence[Manifest]) -> str:
+    """Writes the shell for the models of `manifests`, the page's default first; returns the build id.
 
     Raises KleinbildError when a template does not render.
     """
+    manifest = manifests[0]
     catalogues = read_catalogues(source.templates / "i18n")
-    build, urls = _write_files(source, root, catalogues, manifest.revision)
-    manifest_path = f"/models/{manifest.id}.json"
+    revisions = "\n".join(model.revision for model in manifests)
+    build, urls = _write_files(source, root, catalogues, revisions)
+    default_path = f"/{manifest_path(manifest.id)}"
+    pages = ("/app.webmanifest", f"/{BENCH_PAGE}", f"/{KIOSK_PAGE}", "/sw.js")
+    shell = ["/", *sorted([*urls, *pages, f"/v/{build}/{FILE_LIST}"])]
+    write_bytes(root / "v" / build / FILE_LIST, (json.dumps(shell, indent=0) + "\n").encode())
     variables = {
         "build": build,
         "base": f"/v/{build}",
@@ -86,14 +95,11 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
             "examples": manifest.examples,
             "sizes": manifest.sizes or PAGE_SIZES,
         },
-        "manifest_path": manifest_path,
+        "manifest_path": default_path,
         "views": source.views(),
         "styles": source.styles(),
         "languages": catalogues,
-        "files": [
-            "/",
-            *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", f"/{KIOSK_PAGE}", manifest_path]),
-        ],
+        "files": [*shell, default_path, f"/{INDEX}"],
     }
     _render(source, root, TEMPLATES, catalogues, variables)
     return build
@@ -112,7 +118,7 @@ def write_bench_page(source: ShellSource, root: Path) -> str:
 
 
 def _write_files(
-    source: ShellSource, root: Path, catalogues: list[Catalogue], revision: str
+    source: ShellSource, root: Path, catalogues: list[Catalogue], revisions: str
 ) -> tuple[str, list[str]]:
     """Writes all but what templates render to; returns the build id and the paths on the site."""
     versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
@@ -123,7 +129,7 @@ def _write_files(
         for name in [f"{name}.j2" for name in TEMPLATES]
         + [f"views/{view}.html.j2" for view in source.views()]
     }
-    build = _build_id({**versioned, **icons, **templates}, revision)
+    build = _build_id({**versioned, **icons, **templates}, revisions)
     files = {f"v/{build}/{name}": data for name, data in versioned.items()} | icons
     for name, data in files.items():
         write_bytes(root / name, data)
@@ -177,8 +183,8 @@ def _read_shipped(path: Path) -> bytes:
         raise KleinbildError(f"{path}: {error}") from error
 
 
-def _build_id(files: dict[str, bytes], revision: str) -> str:
-    digest = hashlib.sha256(f"{__version__}\n{revision}\n".encode())
+def _build_id(files: dict[str, bytes], revisions: str) -> str:
+    digest = hashlib.sha256(f"{__version__}\n{revisions}\n".encode())
     for name, data in sorted(files.items()):
         digest.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode())
     return digest.hexdigest()[:BUILD_ID_CHARACTERS]

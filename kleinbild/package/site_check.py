@@ -27,8 +27,9 @@ from kleinbild.package.manifest import (
     manifest_from_json,
 )
 from kleinbild.package.manifest_checks import check_manifest
+from kleinbild.package.model_index import INDEX, manifest_files, read_index, read_manifests
 from kleinbild.package.output import SUMS, read_sums
-from kleinbild.package.report import Report
+from kleinbild.package.report import Report, size_text
 from kleinbild.package.shards import THREADS
 from kleinbild.package.shell import TEMPLATES
 from kleinbild.package.size_report import size_report
@@ -41,12 +42,17 @@ def check_site(root: Path, report: Report) -> None:
     """Adds what there is to say about the site `root` to `report`."""
     with report.collecting():
         _check_digests(root, report)
-    manifests = sorted((root / "models").glob("*.json"))
-    if not manifests:
+    paths = manifest_files(root)
+    if not paths:
         report.problems.append(f"{root / 'models'}: no model in it; build the site again")
-    for path in manifests:
+        return
+    manifests = []
+    for path in paths:
         with report.collecting():
-            _check_model(root, path, report)
+            manifests.append(_check_model(root, path, report))
+    if not report.problems:  # it follows from the rest
+        with report.collecting():
+            _check_index(root, manifests, report)
 
 
 def _check_digests(root: Path, report: Report) -> None:
@@ -67,7 +73,22 @@ def _check_digests(root: Path, report: Report) -> None:
             report.problems.append(f"{path}: its name is not its SHA-256")
 
 
-def _check_model(root: Path, path: Path, report: Report) -> None:
+def _check_index(root: Path, manifests: list[Manifest], report: Report) -> None:
+    listed = [entry.id for entry in read_index(root).models]
+    if sorted(listed) != sorted(manifest.id for manifest in manifests):
+        raise KleinbildError(f"{root / INDEX}: does not list the manifests beside it; build the site again")
+    read_manifests(root)
+    if len(manifests) > 1:
+        files = {file.path: file.transfer_bytes for manifest in manifests for file in manifest.files}
+        apart = sum(file.transfer_bytes for manifest in manifests for file in manifest.files)
+        together = sum(files.values())
+        report.say(
+            f"{len(manifests)} models, the page opens {listed[0]}: together {size_text(together)}, "
+            f"of which {size_text(apart - together)} serve more than one"
+        )
+
+
+def _check_model(root: Path, path: Path, report: Report) -> Manifest:
     manifest = manifest_from_json(read_json(path, MANIFEST_MAX_BYTES), str(path))
     check_manifest(manifest, str(path))
     if path.name != f"{manifest.id}.json":
@@ -86,6 +107,7 @@ def _check_model(root: Path, path: Path, report: Report) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         for problems in pool.map(lambda job: _shard_problems(root, *job), _shard_contents(manifest)):
             report.problems += problems
+    return manifest
 
 
 def _shard_contents(manifest: Manifest) -> Iterator[tuple[Shard, list[Tensor]]]:

@@ -118,17 +118,18 @@ def _export(
         )
 
 
-def _exported(checkpoint: Checkpoint, work: Path, options: Options, log: Log) -> Path:
-    """The bundle of `checkpoint` below `work`; stages that an interrupted run left there are taken over."""
-    bundle = work / BUNDLE
+def _exported(checkpoint: Checkpoint, bundle: Path, options: Options, log: Log) -> Path:
+    """The bundle of `checkpoint` in the folder `bundle`; stages of an interrupted run are taken over."""
     if bundle.exists():
         bundle.rename(part_path(bundle))
     _export(checkpoint, bundle, options, log, resumable=True)
     return bundle
 
 
-def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bundle:
+def open_source(source: str, work: Path, options: ExportOptions, log: Log, *, name: str = BUNDLE) -> Bundle:
     """The bundle that SOURCE names; what has to be made on the way is written below `work`.
+
+    `name`: of the folder there that a checkpoint is exported to.
 
     Raises KleinbildError when it is no model, or when export options are given for a finished bundle.
     """
@@ -148,4 +149,4 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log) -> Bu
                 "--weights, --block-size, --symmetric, --all-q4 and --context-clip go with a checkpoint"
             )
         return Bundle.open(folder)
-    return Bundle.open(_exported(_open_checkpoint(folder), work, options.resolved(), log))
+    return Bundle.open(_exported(_open_checkpoint(folder), work / name, options.resolved(), log))

@@ -19,6 +19,7 @@ from kleinbild.errors import KleinbildError
 MAX_INDEX_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 32 << 20
 MANIFEST_SCHEMA = 3
+MODEL_INDEX = "index.json"  # beside the manifests; the page's list of models
 _MANIFEST_PATH = re.compile(r"/models/[A-Za-z0-9_][A-Za-z0-9._-]*\.json")
 _BUILD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _WEIGHT_PATH = re.compile(r"w/[0-9a-f]{64}\.(bin|json)(\.gz)?")
@@ -81,6 +82,8 @@ def open_site(root: Path) -> Site:
         raise KleinbildError(f"{root}/v/{build}: the page's scripts are missing; write the site again")
     models: dict[str, ModelShape] = {}
     for path in sorted((root / "models").glob("*.json")):
+        if path.name == MODEL_INDEX:
+            continue
         models[path.name.removesuffix(".json")] = _check_manifest(root, path)
     current = manifest_path.removeprefix("/models/").removesuffix(".json")
     if current not in models:

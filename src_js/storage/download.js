@@ -1,7 +1,8 @@
 /**
- * Fetching one file whole into memory, unpacked, and several at a time. Network failures are retried with back-off; an
- * answer that will not change (404, a longer file than promised) is not. Verifying and keeping the bytes is
- * the shard store's.
+ * Fetching one file whole into memory, unpacked, and several at a time. Network failures are retried with back-off, from the byte
+ * where the last try ended if the server can do that; an answer that will not change (404, a longer file than promised) is not.
+ * Verifying and keeping the bytes is the shard store's. What a pause or a closed tab breaks off is fetched from its first byte again:
+ * that is at most the three shards in flight, and keeping halves of them would cost a write and a check of each.
  */
 
 import { KleinbildError, throwIfCancelled } from "../errors.js";
@@ -15,6 +16,8 @@ const BYTES_IN_FLIGHT = 3 * 64 * 2 ** 20;
 const MOST_FILES_IN_FLIGHT = 6;
 const RETRY_DELAYS_MS = [500, 1500, 4000, 10000];
 const STALL_MS = 30000;
+/** A try that brought so much is none of those that are counted. */
+const WORTHWHILE_BYTES = 2 ** 20;
 
 /**
  * @typedef {object} DownloadOptions
@@ -23,11 +26,49 @@ const STALL_MS = 30000;
  * @property {RequestCache} [cache]
  * @property {number | undefined} [retries] after failures that another try may mend, 4 unless given
  * @property {AbortSignal | undefined} [signal]
- * @property {(bytes: number) => void} [onBytes] bytes received of this file so far, as they are sent; falls back when a try fails
+ * @property {(bytes: number) => void} [onBytes] bytes received of this file so far, as they are sent; falls back when a try begins anew
+ * @property {(reason: string) => void} [onRetry] why the last try failed, when another one follows
  */
 
 /** A failure that another try may mend. */
 class Interrupted extends Error {}
+
+/** What has arrived of a file, over all tries. */
+class Arrived {
+  received = 0;
+  /** @type {Uint8Array<ArrayBuffer> | undefined} the plain bytes */
+  #result;
+  /** @type {Gunzip | undefined} */
+  #gunzip;
+  #file;
+
+  /** @param {Promised} file */
+  constructor(file) {
+    this.#file = file;
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} bytes the next ones, as sent @throws {Damaged} */
+  async add(bytes) {
+    const { encoding, bytes: plain } = this.#file;
+    this.#result ??= allocate(plain);
+    if (encoding === "gzip") await (this.#gunzip ??= new Gunzip(this.#result)).write(bytes);
+    else this.#result.set(bytes, this.received);
+    this.received += bytes.length;
+  }
+
+  /** @returns {Promise<Uint8Array<ArrayBuffer>>} the plain bytes, once all were added @throws {Damaged} */
+  async end() {
+    await this.#gunzip?.end();
+    return this.#result ?? allocate(0);
+  }
+
+  /** Forgets everything. */
+  drop() {
+    this.#gunzip?.cancel();
+    this.#gunzip = undefined;
+    this.received = 0;
+  }
+}
 
 /**
  * @param {string} url
@@ -39,20 +80,34 @@ class Interrupted extends Error {}
  * @throws {Damaged} when all of it arrived and does not unpack
  */
 export async function download(url, file, options) {
+  const arrived = new Arrived(file);
+  try {
+    return await tryUntilWhole(url, file, arrived, options);
+  } finally {
+    arrived.drop();
+  }
+}
+
+/** @param {string} url @param {Promised} file @param {Arrived} arrived @param {DownloadOptions} options */
+async function tryUntilWhole(url, file, arrived, options) {
   const wait = options.wait ?? sleep;
   for (let attempt = 0; ; attempt++) {
     throwIfCancelled(options.signal);
+    const before = arrived.received;
     try {
-      return await tryOnce(url, file, options);
+      await tryOnce(url, file, arrived, options);
+      return await arrived.end();
     } catch (error) {
       throwIfCancelled(options.signal);
       if (error instanceof TooLong) {
         throw new KleinbildError("bad-shard", `${url} ${error.message}. The copy on the server is damaged: build the site again.`, { cause: error });
       }
       if (!(error instanceof Interrupted)) throw error;
+      // A line that breaks again and again, but brings something each time, gets there in the end.
+      if (arrived.received - before >= WORTHWHILE_BYTES) attempt = 0;
       const delay = RETRY_DELAYS_MS.slice(0, options.retries)[attempt];
       if (delay === undefined) throw failed(url, `${error.message}, ${attempt + 1} times`, error);
-      options.onBytes?.(0);
+      options.onRetry?.(error.message);
       await wait(delay, options.signal);
     }
   }
@@ -100,38 +155,35 @@ export async function forEachInFlight(items, limit, task, signal) {
   if (failures.length > 0) throw failures[0];
 }
 
-/** @param {string} url @param {Promised} file @param {DownloadOptions} options */
-async function tryOnce(url, { bytes, encoding, transfer_bytes: promised }, { fetch, cache, signal, onBytes }) {
+/** @param {string} url @param {Promised} file @param {Arrived} arrived @param {DownloadOptions} options */
+async function tryOnce(url, { transfer_bytes: promised }, arrived, { fetch, cache, signal, onBytes }) {
   const attempt = new AbortController();
   const abort = () => attempt.abort();
   signal?.addEventListener("abort", abort);
   let stall = setTimeout(abort, STALL_MS);
-  /** @type {Gunzip | undefined} */
-  let gunzip;
   try {
-    const response = await fetch(url, { ...(cache && { cache }), signal: attempt.signal });
+    const range = arrived.received > 0 ? { Range: `bytes=${arrived.received}-` } : undefined;
+    const response = await fetch(url, { ...(cache && { cache }), ...(range && { headers: range }), signal: attempt.signal });
     if (response.status >= 500 || response.status === 429 || response.status === 408) {
       throw new Interrupted(`the server answered ${response.status}`);
     }
     if (!response.ok || !response.body) throw failed(url, `the server answered ${response.status}`);
-    const result = allocate(bytes);
-    if (encoding === "gzip") gunzip = new Gunzip(result);
-    let received = 0;
+    if (response.status !== 206 || !response.headers.get("Content-Range")?.startsWith(`bytes ${arrived.received}-`)) {
+      if (response.status === 206) throw failed(url, "the server answered with another part than was asked for");
+      arrived.drop();
+      onBytes?.(0);
+    }
     const reader = response.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (received + value.length > promised) throw failed(url, `it is longer than the ${promised} bytes promised`);
-      if (gunzip) await gunzip.write(value);
-      else result.set(value, received);
-      received += value.length;
-      onBytes?.(received);
+      if (arrived.received + value.length > promised) throw failed(url, `it is longer than the ${promised} bytes promised`);
+      await arrived.add(value);
+      onBytes?.(arrived.received);
       clearTimeout(stall);
       stall = setTimeout(abort, STALL_MS);
     }
-    if (received < promised) throw new Interrupted(`only ${received} of ${promised} bytes arrived`);
-    await gunzip?.end();
-    return result;
+    if (arrived.received < promised) throw new Interrupted(`only ${arrived.received} of ${promised} bytes arrived`);
   } catch (error) {
     if (error instanceof Interrupted || error instanceof Damaged || error instanceof KleinbildError) throw error;
     const reason = attempt.signal.aborted ? `no data for ${STALL_MS / 1000} s` : "the connection failed";
@@ -140,7 +192,6 @@ async function tryOnce(url, { bytes, encoding, transfer_bytes: promised }, { fet
     clearTimeout(stall);
     signal?.removeEventListener("abort", abort);
     attempt.abort();
-    gunzip?.cancel();
   }
 }
 

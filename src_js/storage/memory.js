@@ -40,6 +40,8 @@ export class MemoryLayer {
     this.files.set(to, bytes);
   }
 
+  onWanted() {}
+
   async removeParts() {}
 
   /** @param {string} name */

@@ -49,6 +49,12 @@ export class OpenFiles {
     this.#trim();
   }
 
+  /** Closes a file, once nobody reads it. @param {string} name */
+  letGo(name) {
+    const entry = this.#entries.get(name);
+    if (entry && entry.readers === 0) this.#forget(name, entry);
+  }
+
   /** Files held open, or being opened. */
   get count() {
     return this.#entries.size;

@@ -2,8 +2,9 @@
  * The files of a model on this device, by their SHA-256: which are there, how the missing ones come, how bytes
  * are read. A file gets its final name only after its digest was right, so an interrupted install continues
  * with what is missing. What is needed now goes ahead of what is fetched for later. Each file is fetched by one
- * tab at a time; another that wants it waits for that one file. Knows neither what a shard holds nor where files
- * lie (opfs.js, memory.js).
+ * tab at a time; another that wants it waits for that one file. A file that turns out damaged later is set aside
+ * under another name. Knows neither what a shard holds nor where files lie (opfs.js, memory.js), nor which
+ * models there are (library.js).
  */
 
 import { sha256Hex } from "../digest.js";
@@ -25,12 +26,14 @@ import { openOpfs } from "./opfs.js";
  * @property {number} totalBytes that this install downloads
  * @property {number} files verified and kept in this install
  * @property {number} totalFiles
+ * @property {string} problem why a file is being asked for again, "" when none is
  */
 
 /**
  * @typedef {object} StoreOptions
  * @property {string} baseUrl the site's root; file paths are relative to it
  * @property {readonly FileRef[]} model all files of the model: none of them is removed to make room for another
+ * @property {() => Promise<Iterable<string>>} [kept] names of further files of which none is removed for that
  * @property {typeof fetch} [fetch]
  * @property {FileLayer} [layer] where files lie; OPFS, or memory where there is none
  * @property {import("./download.js").DownloadOptions["wait"]} [wait] between tries, for tests
@@ -43,9 +46,14 @@ import { openOpfs } from "./opfs.js";
  * @property {number} [retries] of a download that breaks off; fewer than usual where somebody would rather know soon
  */
 
-/** @typedef {{ onBytes: (bytes: number) => void, signal: AbortSignal, retries: number | undefined }} Fetching of one file */
+/**
+ * @typedef {{ onBytes: (bytes: number) => void, onRetry: (reason: string) => void, signal: AbortSignal, retries: number | undefined }} Fetching
+ *   of one file
+ */
 
 const DIRECTORY = ["kleinbild", "weights"];
+/** Of a file whose digest is wrong. */
+export const DAMAGED_SUFFIX = ".damaged";
 /** So many files are looked up one by one; for more, all that are there are listed. */
 const FEW_FILES = 32;
 
@@ -59,6 +67,7 @@ export class ShardStore {
   #files;
   #layer;
   #model;
+  #kept;
   #baseUrl;
   #fetch;
   #wait;
@@ -67,7 +76,12 @@ export class ShardStore {
   constructor(layer, options) {
     this.#layer = layer;
     this.#files = new OpenFiles((name) => layer.open(name));
+    layer.onWanted((name) => {
+      this.#files.letGo(name);
+      this.#here.delete(name);
+    });
     this.#model = options.model;
+    this.#kept = options.kept ?? (async () => []);
     this.#baseUrl = options.baseUrl;
     this.#fetch = options.fetch ?? fetch.bind(globalThis);
     this.#wait = options.wait;
@@ -161,6 +175,66 @@ export class ShardStore {
     }
   }
 
+  /** Looks files up again that were seen before: somebody may have cleared the site's data. */
+  recheck() {
+    this.#here.clear();
+  }
+
+  /** @returns {Promise<Map<string, number>>} bytes of every file, by name; those set aside, and of no model, too */
+  async sizes() {
+    return this.#layer.sizes();
+  }
+
+  /**
+   * Reads a file whole and compares its digest.
+   * @param {FileRef} file
+   * @returns {Promise<"whole"|"damaged"|"missing">} a damaged one is set aside: it counts as missing from now on
+   * @throws {KleinbildError} "in-use"
+   */
+  async check(file) {
+    const name = fileName(file);
+    return this.#layer.exclusively(async () => {
+      const size = await this.#layer.size(name);
+      if (size === undefined) return "missing";
+      if (size === file.bytes && (await sha256Hex(await this.#readWhole(name, size))) === file.sha256) return "whole";
+      this.#letGo(name);
+      await this.#layer.exclusively(async () => {
+        await this.#layer.remove(name + DAMAGED_SUFFIX);
+        await this.#layer.rename(name, name + DAMAGED_SUFFIX);
+      });
+      return "damaged";
+    }, { scope: name });
+  }
+
+  /**
+   * Keeps bytes that came otherwise than from the site.
+   * @param {FileRef} file @param {Uint8Array<ArrayBuffer>} bytes plain
+   * @returns {Promise<boolean>} false when they are not the file's: nothing is kept then
+   * @throws {KleinbildError} "storage-full"
+   */
+  async keep(file, bytes) {
+    if (bytes.length !== file.bytes || (await sha256Hex(bytes)) !== file.sha256) return false;
+    await this.#layer.exclusively(() => this.#keep(file, bytes));
+    this.#here.add(fileName(file));
+    return true;
+  }
+
+  /** @param {FileRef} file @returns {Promise<Uint8Array<ArrayBuffer>>} its plain bytes, unchecked @throws {KleinbildError} "bad-shard" */
+  async readAll(file) {
+    const bytes = new Uint8Array(file.bytes);
+    await this.#readFile(fileName(file), 0, bytes);
+    this.#letGo(fileName(file));
+    return bytes;
+  }
+
+  /** @param {Iterable<string>} names of files to remove; no error for those not here @throws {KleinbildError} "in-use" */
+  async remove(names) {
+    for (const name of names) {
+      this.#letGo(name);
+      await this.#layer.exclusively(() => this.#layer.remove(name));
+    }
+  }
+
   /** Closes every file, so that another tab may replace them. */
   async close() {
     await this.#files.close();
@@ -180,8 +254,13 @@ export class ShardStore {
     const report = progressCounter(missing, onProgress);
     await forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
       await turn();
-      await this.#obtain(file, { onBytes: (count) => report(file, count, false), signal: stop, retries });
-      report(file, file.transfer_bytes, true);
+      await this.#obtain(file, {
+        onBytes: (count) => report(file, count),
+        onRetry: (problem) => report(file, 0, { problem }),
+        signal: stop,
+        retries,
+      });
+      report(file, file.transfer_bytes, { kept: true });
     }, signal);
   }
 
@@ -207,13 +286,30 @@ export class ShardStore {
     }
   }
 
+  /** @param {string} name */
+  #letGo(name) {
+    this.#here.delete(name);
+    this.#files.letGo(name);
+  }
+
+  /** @param {string} name @param {number} size @returns {Promise<Uint8Array<ArrayBuffer>>} shorter where reading failed */
+  async #readWhole(name, size) {
+    const bytes = new Uint8Array(size);
+    const file = await this.#layer.open(name);
+    try {
+      return bytes.subarray(0, file.read(bytes, 0));
+    } finally {
+      file.close();
+    }
+  }
+
   /** @param {string} name @param {number} offset @param {Uint8Array} target */
   async #readFile(name, offset, target) {
     let read;
     try {
       read = await this.#files.use(name, (file) => file.read(target, offset));
     } catch (error) {
-      this.#here.delete(name);
+      this.#here.clear();                   // where one is gone, others may be
       const message = `${name} cannot be read from this device's storage. Reload the page to fetch it again.`;
       throw new KleinbildError("bad-shard", message, { cause: error });
     }
@@ -243,7 +339,7 @@ export class ShardStore {
   }
 
   /**
-   * When storage is full, files of other builds make room first.
+   * When storage is full, files that no model needs make room first.
    * @param {FileRef} file @param {Uint8Array<ArrayBuffer>} bytes
    */
   async #keep(file, bytes) {
@@ -254,26 +350,27 @@ export class ShardStore {
       if (!full || !(await this.#removeOthers(file))) throw error;
       await this.#layer.write(fileName(file), bytes);
     }
+    await this.#layer.remove(fileName(file) + DAMAGED_SUFFIX);
   }
 
   /** @param {FileRef} wanted @returns {Promise<boolean>} whether anything was removed */
   async #removeOthers(wanted) {
-    const names = new Set([wanted, ...this.#model].map(fileName));
+    const names = new Set([...[wanted, ...this.#model].map(fileName), ...(await this.#kept())]);
     const others = [...(await this.#layer.sizes()).keys()].filter((name) => !names.has(name));
     for (const name of others) await this.#layer.remove(name);
     return others.length > 0;
   }
 }
 
-/** @param {FileRef} file @returns {string} under which its plain bytes are kept */
-function fileName({ path }) {
+/** @param {Pick<FileRef, "path">} file @returns {string} under which its plain bytes are kept */
+export function fileName({ path }) {
   return path.slice(path.lastIndexOf("/") + 1).replace(/\.gz$/, "");
 }
 
 /**
  * @param {readonly FileRef[]} missing
  * @param {((progress: InstallProgress) => void) | undefined} onProgress
- * @returns {(file: FileRef, bytes: number, kept: boolean) => void}
+ * @returns {(file: FileRef, bytes: number, news?: { kept?: boolean, problem?: string }) => void}
  */
 function progressCounter(missing, onProgress) {
   const totalBytes = missing.reduce((sum, file) => sum + file.transfer_bytes, 0);
@@ -281,10 +378,10 @@ function progressCounter(missing, onProgress) {
   const received = new Map();
   let highest = 0;
   let files = 0;
-  return (file, bytes, kept) => {
-    received.set(file.sha256, bytes);
+  return (file, bytes, { kept = false, problem = "" } = {}) => {
+    if (!problem) received.set(file.sha256, bytes);
     if (kept) files += 1;
     highest = Math.max(highest, [...received.values()].reduce((a, b) => a + b, 0));
-    onProgress?.({ bytes: highest, totalBytes, files, totalFiles: missing.length });
+    onProgress?.({ bytes: highest, totalBytes, files, totalFiles: missing.length, problem });
   };
 }

@@ -39,7 +39,7 @@ const NOTHING_USED = Object.freeze({ bytes: 0, peakBytes: 0, buffers: 0, bindGro
 const NEWS_MS = 250;
 
 export class Controller {
-  /** @type {Promise<Model> | undefined} */
+  /** The one asked for last. @type {{ url: string, opening: Promise<Model> } | undefined} */
   #model;
   /** @type {Runtime | undefined} */
   #runtime;
@@ -181,11 +181,15 @@ export class Controller {
 
   /** @param {string} manifestUrl A failure is not remembered: the next call tries again. */
   async #open(manifestUrl) {
-    this.#model ??= this.#parts.openModel(manifestUrl);
+    if (this.#model?.url !== manifestUrl) {
+      this.#model = { url: manifestUrl, opening: this.#parts.openModel(manifestUrl) };
+      this.#background = "idle";
+    }
+    const model = this.#model;
     try {
-      return await this.#model;
+      return await model.opening;
     } catch (error) {
-      this.#model = undefined;
+      if (this.#model === model) this.#model = undefined;
       throw error;
     }
   }

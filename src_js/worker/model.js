@@ -6,17 +6,15 @@
 
 import { createEngine } from "../engine/engine.js";
 import { KleinbildError, throwIfCancelled } from "../errors.js";
-import { laterFiles, parseManifest, requiredFiles } from "../manifest.js";
+import { laterFiles, requiredFiles } from "../manifest.js";
 import { Generator } from "../pipeline/generator.js";
 import { PromptCache } from "../pipeline/prompt_cache.js";
 import { BlobCache } from "../storage/blob_cache.js";
+import { openModelFiles } from "../storage/open_model.js";
 import { openOpfs } from "../storage/opfs.js";
-import { ShardStore } from "../storage/shard_store.js";
 import { browserVersion, chooseKernels } from "./kernel_tuning.js";
 import { TuningCache } from "./tuning_cache.js";
 
-/** A manifest of the real model is a few hundred KiB; more than this is no manifest. */
-const MAX_MANIFEST_CHARACTERS = 32 * 1024 * 1024;
 /** Share of the start's progress bar that the download takes, when there is one. */
 const DOWNLOAD_SHARE = 0.95;
 /** Two seconds: who waits for a picture without a connection is told soon. */
@@ -30,9 +28,7 @@ const PROMPT_BYTES = 256 * 2 ** 20;
 const BUILD = new URL("..", import.meta.url).pathname;
 
 /**
- * @typedef {object} Model
- * @property {import("../manifest.js").Manifest} manifest
- * @property {ShardStore} store
+ * @typedef {import("../storage/open_model.js").OpenModel} Model
  */
 
 /**
@@ -77,10 +73,7 @@ async function openPrompts() {
 
 /** @param {string} manifestUrl @returns {Promise<Model>} */
 export async function openModel(manifestUrl) {
-  const url = new URL(manifestUrl, self.location.origin);
-  const manifest = parseManifest(await fetchManifest(url));
-  const store = await ShardStore.open({ baseUrl: new URL("/", url).href, model: [...requiredFiles(manifest), ...laterFiles(manifest)] });
-  return { manifest, store };
+  return openModelFiles(new URL(manifestUrl, self.location.origin));
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
@@ -108,9 +101,10 @@ export async function inspectModel({ manifest, store }) {
  * @returns {Promise<boolean>} whether the whole model is on this device now
  * @throws {KleinbildError} "download-failed", "bad-shard", "storage-full"
  */
-export async function fetchLater({ manifest, store }, onProgress) {
+export async function fetchLater({ manifest, store, noteWhole }, onProgress) {
   if (!store.persistent) return false;
   await store.installLater(laterFiles(manifest), { onProgress });
+  await noteWhole();
   return true;
 }
 
@@ -120,11 +114,12 @@ export async function fetchLater({ manifest, store }, onProgress) {
  * @param {LoadOptions} options
  * @returns {Promise<Runtime>}
  */
-export async function loadModel({ manifest, store }, { prompts, measurements }, { precision, signal, onProgress, onLost }) {
+export async function loadModel({ manifest, store, noteInstalled }, { prompts, measurements }, { precision, signal, onProgress, onLost }) {
   // A GPU that cannot run this is told before gigabytes are downloaded for it.
   const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
   try {
     let fraction = 0;
+    await noteInstalled();
     await store.install(requiredFiles(manifest), {
       signal,
       onProgress({ bytes, totalBytes, files, totalFiles }) {
@@ -177,20 +172,6 @@ export async function loadModel({ manifest, store }, { prompts, measurements }, 
   } catch (error) {
     engine.destroy();
     throw error;
-  }
-}
-
-/** @param {URL} url @returns {Promise<unknown>} */
-async function fetchManifest(url) {
-  const text = await fetchText(url);
-  if (text.length > MAX_MANIFEST_CHARACTERS) {
-    throw new KleinbildError("bad-manifest", `${url.pathname} is far too long.`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const message = `${url.pathname} is not JSON. The site is damaged: build it again.`;
-    throw new KleinbildError("bad-manifest", message, { cause: error });
   }
 }
 

@@ -32,6 +32,7 @@ from kleinbild.package.compression import WEIGHTS_HISTORY_BITS, compressed  # no
 from kleinbild.package.files import write_bytes  # noqa: E402
 from kleinbild.package.layout import Storage, encode_part  # noqa: E402
 from kleinbild.package.model import package_model  # noqa: E402
+from kleinbild.package.model_index import write_models  # noqa: E402
 from kleinbild.package.output import staged_folder  # noqa: E402
 from kleinbild.package.report import Report  # noqa: E402
 from kleinbild.package.shell import ShellSource, write_shell  # noqa: E402
@@ -90,7 +91,8 @@ def package_and_check(source: PackingSource, out: Path) -> tuple[Report, dict[st
         manifest = package_model(source, root, previous=None, log=lambda _: None)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cores
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        write_shell(ShellSource(), root, manifest)
+        write_models(root, [manifest])
+        write_shell(ShellSource(), root, [manifest])
         sums = time.perf_counter()
     checked = time.perf_counter()
     report = Report()

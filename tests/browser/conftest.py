@@ -82,6 +82,12 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
+def launch_flags() -> list[str]:
+    """What `browser` was started with, for a test that starts one of its own."""
+    return FLAGS
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """$CHROMIUM or /usr/bin/chromium without a window, with WebGPU on SwiftShader."""
     with sync_playwright() as playwright:

@@ -21,6 +21,8 @@ import pytest
 from checkpoint_factory import make_checkpoint
 from reference import boundaries, off_by_more_than_one, reference_trace, relative_error
 
+from kleinbild.package.model_index import manifest_files
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 GENERATE_SECONDS = 1200
@@ -109,7 +111,7 @@ def test_equals_diffusers(case: str, checkpoint: str, size: int, make_site: Make
 
 def modulation_paths(site: Path) -> set[str]:
     """Addresses of the weights that a picture of a preset size does without."""
-    (path,) = (site / "models").glob("*.json")
+    (path,) = manifest_files(site)
     manifest = json.loads(path.read_text())
     (stage,) = [stage for stage in manifest["stages"] if stage["name"] == "modulation"]
     return {"/" + manifest["shards"][shard]["path"] for shard in stage["shards"]}

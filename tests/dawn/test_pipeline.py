@@ -89,7 +89,7 @@ class Drawn:
 def draw_case(folder: Path, checkpoint: Path, case: Case, draw: Draw, seed: int) -> Drawn:
     """Packages `checkpoint` with f32 weights and draws `case` by reference, in f32 and in f16."""
     site = folder / "dist"
-    build_site(str(checkpoint), site, options=ExportOptions(weights="f32"), log=lambda _: None)
+    build_site([str(checkpoint)], site, options=ExportOptions(weights="f32"), log=lambda _: None)
     latents: npt.NDArray[np.float32] = np.random.default_rng(seed).standard_normal(
         (128, case.height // 16, case.width // 16), np.float32
     )

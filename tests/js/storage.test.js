@@ -51,7 +51,7 @@ test("progress never decreases and ends at the total", async () => {
   await store.install(REFS, { onProgress: (progress) => seen.push(progress) });
   const bytes = seen.map((progress) => progress.bytes);
   assert.deepEqual(bytes, [...bytes].sort((a, b) => a - b));
-  assert.deepEqual(seen.at(-1), { bytes: 6000, totalBytes: 6000, files: 6, totalFiles: 6 });
+  assert.deepEqual(seen.at(-1), { bytes: 6000, totalBytes: 6000, files: 6, totalFiles: 6, problem: "" });
 });
 
 test("a wrong digest is fetched once more, past the HTTP cache", async () => {
@@ -84,6 +84,94 @@ test("a broken connection is retried with growing pauses, then given up", async 
   hurried.server.answers.set(FIRST.file.path, ["down", "down", "down"]);
   await assert.rejects(hurried.store.install([FIRST.file], { retries: 2 }), { code: "download-failed", message: /3 times/ });
   assert.deepEqual([hurried.server.requests.length, hurried.waits], [3, [500, 1500]]);
+});
+
+test("a broken connection goes on from where it broke, or from the start where the server cannot", async () => {
+  for (const [ranges, asked, bytes] of /** @type {[boolean, (string | undefined)[], number[]][]} */ ([
+    [true, [undefined, "bytes=500-", "bytes=500-"], [500, 1000, 1000]],
+    [false, [undefined, "bytes=500-", "bytes=500-"], [500, 1000, 1000]],
+  ])) {
+    const { server, store, layer } = await setUp();
+    server.ranges = ranges;
+    server.answers.set(FIRST.file.path, ["cut", "down"]);
+    /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+    const seen = [];
+    await store.install([FIRST.file], { onProgress: (progress) => seen.push(progress) });
+    assert.deepEqual(server.requests.map(({ range }) => range), asked);
+    assert.deepEqual(layer.files.get(NAME), FIRST.data);
+    assert.deepEqual(seen.filter(({ problem }) => !problem).map((progress) => progress.bytes).slice(-3), ranges ? bytes : [500, 1000, 1000]);
+    assert.deepEqual(seen.map(({ problem }) => problem).filter(Boolean), ["only 500 of 1000 bytes arrived", "the connection failed"]);
+  }
+});
+
+test("a server that answers with another part than was asked for is not believed", async () => {
+  const { server, store } = await setUp();
+  server.answers.set(FIRST.file.path, ["cut"]);
+  const { fetch } = server;
+  server.fetch = async (input, init) => {
+    const response = await fetch(input, init);
+    return response.status === 206 ? new Response(FIRST.data.slice(400), { status: 206, headers: { "Content-Range": "bytes 400-999/1000" } }) : response;
+  };
+  const failing = await ShardStore.open({ baseUrl: BASE_URL, model: REFS, fetch: server.fetch, layer: new SmallLayer(), wait: async () => {} });
+  await assert.rejects(failing.install([FIRST.file], {}), { code: "download-failed", message: /another part/ });
+  assert.deepEqual(await store.missing([FIRST.file]), [FIRST.file]);
+});
+
+test("a line that breaks again and again, but brings something each time, gets there", async () => {
+  const large = makeFile(200, 9 * 2 ** 20);
+  const server = new FakeServer([large]);
+  const { fetch } = server;
+  let sent = 0;
+  const store = await ShardStore.open({ baseUrl: BASE_URL, model: [], layer: new SmallLayer(), wait: async () => {}, fetch: async (input, init) => {
+    const whole = await fetch(input, init);
+    const part = (await whole.arrayBuffer()).slice(0, 2 ** 20);
+    sent += part.byteLength;
+    return new Response(part, { status: whole.status, headers: whole.headers });
+  } });
+  await store.install([large.file], {});
+  assert.equal(server.requests.length, 9);
+  assert.equal(sent, large.file.bytes);
+});
+
+test("a damaged or cut file is found by its digest, set aside, and mended by the next install", async () => {
+  const { server, store, layer } = await setUp();
+  await store.install(REFS, {});
+  assert.equal(await store.check(FIRST.file), "whole");
+  for (const spoil of [(/** @type {Uint8Array} */ data) => void (data[3] = 1 ^ (data[3] ?? 0)), () => layer.files.set(NAME, FIRST.data.slice(0, 999))]) {
+    layer.files.set(NAME, FIRST.data.slice());
+    spoil(/** @type {Uint8Array} */ (layer.files.get(NAME)));
+    assert.equal(await store.check(FIRST.file), "damaged");
+    assert.equal(await store.check(FIRST.file), "missing");
+    assert.ok(layer.files.has(`${NAME}.damaged`));
+    assert.deepEqual(await store.missing(REFS), [FIRST.file]);
+    server.requests.length = 0;
+    await store.install(REFS, {});
+    assert.deepEqual(server.requests.map(({ path }) => path), [FIRST.file.path]);
+    assert.deepEqual(layer.files.get(NAME), FIRST.data);
+    assert.ok(!layer.files.has(`${NAME}.damaged`));
+  }
+});
+
+test("what comes otherwise than from the site is kept only with the right digest", async () => {
+  const { server, store, layer } = await setUp();
+  assert.equal(await store.keep(FIRST.file, new Uint8Array(1000)), false);
+  assert.equal(await store.keep(FIRST.file, FIRST.data.slice(1)), false);
+  assert.equal(layer.files.size, 0);
+  assert.equal(await store.keep(FIRST.file, FIRST.data.slice()), true);
+  assert.deepEqual(await store.missing([FIRST.file]), []);
+  assert.equal(server.requests.length, 0);
+});
+
+test("what other models keep makes no room", async () => {
+  const { server, layer } = await setUp();
+  layer.files.set("other.bin", new Uint8Array(500));
+  layer.files.set("leftover.bin", new Uint8Array(500));
+  layer.capacity = 1500;
+  const store = await ShardStore.open({ baseUrl: BASE_URL, model: [], kept: async () => ["other.bin", NAME], fetch: server.fetch, layer });
+  await store.install([FIRST.file], {});
+  assert.deepEqual([...layer.files.keys()].sort(), [NAME, "other.bin"].sort());
+  await assert.rejects(store.install(REFS.slice(1, 2), {}), { code: "storage-full" });
+  assert.ok(layer.files.has("other.bin"));
 });
 
 test("an answer that will not change is not retried", async () => {

@@ -30,8 +30,10 @@ export function makeGzipFile(seed, bytes = 1000) {
 /** @typedef {Uint8Array<ArrayBuffer> | number | "cut" | "down" | "hang"} Answer */
 
 export class FakeServer {
-  /** @type {{ path: string, cache: RequestCache | undefined }[]} */
+  /** @type {{ path: string, cache: RequestCache | undefined, range: string | undefined }[]} */
   requests = [];
+  /** Whether it answers a request for a part with that part. */
+  ranges = true;
   /** @type {Map<string, Answer[]>} answers before the file itself, by path */
   answers = new Map();
   inFlight = 0;
@@ -45,20 +47,25 @@ export class FakeServer {
   /** @type {typeof fetch} */
   fetch = async (input, init) => {
     const path = String(input).slice(BASE_URL.length);
-    this.requests.push({ path, cache: init?.cache });
+    const range = /** @type {Record<string, string> | undefined} */ (init?.headers)?.["Range"];
+    this.requests.push({ path, cache: init?.cache, range });
     const answer = this.answers.get(path)?.shift() ?? this.files.get(path) ?? 404;
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
     try {
       await new Promise((resolve) => setTimeout(resolve, 2));
-      return await respond(answer, init?.signal ?? undefined, this.files.get(path));
+      const from = this.ranges && range ? Number(/^bytes=([0-9]+)-$/.exec(range)?.[1]) : undefined;
+      return await respond(answer, init?.signal ?? undefined, this.files.get(path), from);
     } finally {
       this.inFlight -= 1;
     }
   };
 }
 
-/** @param {Answer} answer @param {AbortSignal | undefined} signal @param {Uint8Array<ArrayBuffer> | undefined} whole */
-async function respond(answer, signal, whole) {
+/**
+ * @param {Answer} answer @param {AbortSignal | undefined} signal @param {Uint8Array<ArrayBuffer> | undefined} whole
+ * @param {number | undefined} from the byte where the part that is asked for begins
+ */
+async function respond(answer, signal, whole, from) {
   if (answer === "down") throw new TypeError("Failed to fetch");
   if (answer === "hang") {
     return new Promise((/** @type {(value: Response) => void} */ _, reject) => {
@@ -67,7 +74,9 @@ async function respond(answer, signal, whole) {
   }
   if (typeof answer === "number") return new Response("", { status: answer });
   const data = answer === "cut" ? whole?.subarray(0, whole.length / 2) : answer;
-  return new Response(data);
+  if (from === undefined) return new Response(data);
+  const range = `bytes ${from}-${(data?.length ?? 0) - 1}/${whole?.length}`;
+  return new Response(data?.subarray(from), { status: 206, headers: { "Content-Range": range } });
 }
 
 /** A file layer whose writes can run out of room. */

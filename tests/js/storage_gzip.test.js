@@ -42,7 +42,7 @@ test("progress counts bytes as they are sent", async () => {
   const seen = [];
   await store.install([FILE, plain], { onProgress: (progress) => seen.push(progress) });
   const total = SENT.length + plain.bytes;
-  assert.deepEqual(seen.at(-1), { bytes: total, totalBytes: total, files: 2, totalFiles: 2 });
+  assert.deepEqual(seen.at(-1), { bytes: total, totalBytes: total, files: 2, totalFiles: 2, problem: "" });
   const bytes = seen.map((progress) => progress.bytes);
   assert.deepEqual(bytes, [...bytes].sort((a, b) => a - b));
   assert.ok(seen.every(({ totalBytes }) => totalBytes === total));

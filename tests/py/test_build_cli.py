@@ -14,6 +14,7 @@ from kleinbild import __version__
 from kleinbild.checkpoint.tiny import TINY_FOLDER, write_tiny_checkpoint
 from kleinbild.package.cli import main
 from kleinbild.package.manifest import Manifest, manifest_from_json
+from kleinbild.package.model_index import manifest_files, read_manifests
 from kleinbild.package.shell import ShellSource
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def manifest_of(dist: Path) -> Manifest:
-    (path,) = (dist / "models").iterdir()
+    (path,) = manifest_files(dist)
     return manifest_from_json(json.loads(path.read_text()))
 
 
@@ -241,3 +242,53 @@ def test_check_refuses_a_damaged_checkpoint(
     folder = Path(shutil.copytree(built / "checkpoint", tmp_path / "checkpoint"))
     (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"\xff" * 64)
     assert "vae" in fails(capsys, "check", folder)
+
+
+def test_models_stand_side_by_side_and_can_be_added(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    together, added = tmp_path / "together", tmp_path / "added"
+    bundle, small = str(built / "bundle"), str(tmp_path / "f16")
+    assert main(["export", str(built / "checkpoint"), "--out", small, "--weights", "f16"]) == 0
+    assert main(["site", bundle, small, "--out", str(together)]) == 0
+    assert main(["site", bundle, "--out", str(added)]) == 0
+    inodes = {path.name: path.stat().st_ino for path in (added / "w").iterdir()}
+    assert main(["site", small, "--out", str(added), "--add"]) == 0
+    assert tree(added) == tree(together)
+    assert inodes.items() <= {path.name: path.stat().st_ino for path in (added / "w").iterdir()}.items()
+    manifests = read_manifests(together)
+    assert [manifest.weights for manifest in manifests] == ["q4", "f16"]
+    assert (together / "index.html").read_text().startswith(f"/models/{manifests[0].id}.json ")
+    listed = (together / "sw.js").read_text()
+    assert "/models/index.json" in listed
+    assert manifests[0].id in listed
+    assert manifests[1].id not in listed
+    capsys.readouterr()
+    assert main(["check", str(together)]) == 0
+    assert "2 models, the page opens" in capsys.readouterr().out
+
+
+def test_another_revision_takes_the_place_of_the_one_before(built: Path, tmp_path: Path) -> None:
+    out, other = str(tmp_path / "dist"), str(tmp_path / "block32")
+    assert main(["export", str(built / "checkpoint"), "--out", other, "--block-size", "32"]) == 0
+    assert main(["site", str(built / "bundle"), "--out", out]) == 0
+    assert main(["site", other, "--out", out, "--add"]) == 0
+    assert main(["site", other, "--out", str(tmp_path / "alone")]) == 0
+    assert tree(tmp_path / "dist") == tree(tmp_path / "alone")
+
+
+def test_adding_to_what_is_no_whole_site_is_refused(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "dist"
+    assert "no site to add a model to" in fails(
+        capsys, "site", built / "bundle", "--out", tmp_path / "none", "--add"
+    )
+    shutil.copytree(built / "dist", out)
+    shard = max((out / "w").iterdir(), key=lambda path: path.stat().st_size)
+    shard.write_bytes(bytes(shard.stat().st_size))
+    before = tree(out)
+    assert f"{shard}: missing or damaged" in fails(capsys, "site", "tiny", "--out", out, "--add")
+    assert main(["site", str(built / "bundle"), str(built / "bundle"), "--out", str(out)]) == 1
+    assert "is given twice" in capsys.readouterr().err
+    assert tree(out) == before

@@ -52,7 +52,7 @@ JS_LAYERS: dict[str, set[str]] = {
     "gallery": {"errors", "image"},
     "engine": {"errors", "manifest"},
     "pipeline": {"errors", "digest", "manifest", "engine"},
-    "storage": {"errors", "digest", "manifest"},
+    "storage": {"errors", "digest", "reader", "manifest"},
     "app": {"errors", "statistics", "reader", "manifest", "protocol", "image", "gallery"},
     "bench": {"errors", "statistics", "manifest", "protocol", "engine", "pipeline"},
     "worker": {
@@ -75,6 +75,9 @@ JS_ALIASES = {
     "synthetic_manifest": "manifest",
     "tensor_layout": "manifest",
     "bench_protocol": "protocol",
+    "model_index": "manifest",
+    "model_state": "manifest",
+    "models_protocol": "protocol",
 }
 
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\\])//[^\n]*", re.DOTALL)

@@ -2,10 +2,12 @@
  * The make view: joins its form, queue, frame and roll to the studio, and the studio to the app.
  */
 
+import { manifestPath } from "../../model_index.js";
 import { findGpu } from "../capabilities.js";
 import { element } from "../elements.js";
 import { copyLink } from "../gallery/export.js";
 import { showText } from "../localise.js";
+import { chosenManifest, rememberChosen } from "../models/chosen.js";
 import { ExamplesView } from "./examples_view.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
@@ -43,7 +45,7 @@ export async function openMake(app) {
       if (number === asked) form.showMemory(plan?.needs ?? null, () => timeText(i18n, plan?.seconds ?? null, form.steps));
     },
   });
-  const studio = new Studio(client, site.manifest, new Rates(store), {
+  const studio = new Studio(client, chosenManifest(store, site), new Rates(store), {
     form,
     frame,
     kernels,
@@ -55,6 +57,7 @@ export async function openMake(app) {
       known = true;
     },
     showReady(info) {
+      rememberChosen(app.settings, manifestPath(info.model));
       showText(element("device", HTMLElement), () => deviceText(i18n, info));
       events.emit("ready", { info });
     },
@@ -125,6 +128,8 @@ export async function openMake(app) {
   element("copy-link", HTMLButtonElement).addEventListener("click", () => {
     if (studio.shown) void copyLink(app, studio.shown.settings);
   });
+  events.on("model-chosen", ({ manifest }) => void studio.useModel(manifest));
+  events.on("models-changed", () => void studio.inspectAgain());
   events.on("use-settings", (settings) => {
     form.take(settings);
     app.navigate("make");
@@ -138,7 +143,10 @@ export async function openMake(app) {
   const { problem, adapter } = await findGpu(navigator.gpu);
   if (problem) return frame.showFailure(problem);
   studio.adapter = adapter;
-  await studio.inspect();
+  if (!(await studio.inspect()) && studio.manifestUrl !== site.manifest) {
+    rememberChosen(store, undefined);                                    // neither here nor on the site any more
+    await studio.useModel(site.manifest);
+  }
   if (!known) return;
   form.setReady();
   form.tellSize();

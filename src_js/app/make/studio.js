@@ -71,16 +71,36 @@ export class Studio {
     return this.#busy;
   }
 
-  /** Says what the first picture will download. Downloads nothing itself. */
+  /** Says what the first picture will download. Downloads nothing itself. @returns {Promise<boolean>} whether there is such a model */
   async inspect() {
     try {
       const info = await this.client.inspect(this.manifestUrl);
       this.#model = info.model;
       this.views.form.setMissing(info);
       this.views.showModel(info);
+      return true;
     } catch (error) {
       this.views.frame.showFailure(asKleinbildError(error));
+      return false;
     }
+  }
+
+  /** Says it anew, as files of the model came or went. @returns {Promise<void>} never rejected */
+  async inspectAgain() {
+    if (!this.#ready && !this.#busy) await this.#showMissing();
+  }
+
+  /**
+   * Makes pictures with another model from now on; one in the making is finished first, with its own.
+   * @param {string} manifestUrl
+   * @returns {Promise<void>} never rejected
+   */
+  async useModel(manifestUrl) {
+    if (manifestUrl === this.manifestUrl) return;
+    this.manifestUrl = manifestUrl;
+    this.#ready = false;
+    if (this.#busy) return;                                              // told when the picture is done
+    if (await this.inspect()) this.#showLast();
   }
 
   /**
@@ -91,7 +111,7 @@ export class Studio {
    */
   async plan(picture) {
     const { memoryBudget } = this.views.form;
-    const key = JSON.stringify([picture.width, picture.height, picture.steps, memoryBudget]);
+    const key = JSON.stringify([this.manifestUrl, picture.width, picture.height, picture.steps, memoryBudget]);
     let asked = this.#plans.get(key);
     if (!asked) {
       asked = this.client.plan({ manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget, preview: true });
@@ -230,8 +250,9 @@ export class Studio {
     const { frame } = this.views;
     const began = frame.elapsed;
     const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-    const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION, background: true }, onProgress);
-    this.#ready = true;
+    const { manifestUrl } = this;
+    const info = await this.client.start({ manifestUrl, precision: PRECISION, background: true }, onProgress);
+    this.#ready = manifestUrl === this.manifestUrl;                      // else another one was chosen meanwhile
     this.views.form.setMissing(NOTHING);
     this.#showInfo(info);
   }
@@ -244,7 +265,11 @@ export class Studio {
 
   async #showMissing() {
     // The failure that led here is already on the page.
-    this.views.form.setMissing(await this.client.inspect(this.manifestUrl).catch(() => NOTHING));
+    const info = await this.client.inspect(this.manifestUrl).catch(() => null);
+    this.views.form.setMissing(info ?? NOTHING);
+    if (!info || info.model === this.#model) return;
+    this.#model = info.model;
+    this.views.showModel(info);
   }
 
   /** @param {boolean} busy */

@@ -85,7 +85,7 @@ def source(tmp_path: Path) -> ShellSource:
 
 def write(source: ShellSource, root: Path, manifest: Manifest = MANIFEST) -> str:
     shutil.rmtree(root, ignore_errors=True)
-    return write_shell(source, root, manifest)
+    return write_shell(source, root, [manifest])
 
 
 def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) -> None:
@@ -102,6 +102,7 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
         f"v/{build}/css/film.css",
         f"v/{build}/css/gallery.css",
         f"v/{build}/css/page.css",
+        f"v/{build}/files.json",
         f"v/{build}/i18n/de.json",
         f"v/{build}/i18n/en.json",
         f"v/{build}/src_js/app/main.js",
@@ -125,16 +126,21 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
         "/bench.html",
         "/icons/icon.svg",
         "/kiosk.html",
-        "/models/m-q4-0.json",
+        "/sw.js",
         f"/v/{build}/css/bench.css",
         f"/v/{build}/css/film.css",
         f"/v/{build}/css/gallery.css",
         f"/v/{build}/css/page.css",
+        f"/v/{build}/files.json",
         f"/v/{build}/i18n/de.json",
         f"/v/{build}/i18n/en.json",
         f"/v/{build}/src_js/app/main.js",
         f"/v/{build}/src_js/kernels/linear.wgsl",
+        "/models/m-q4-0.json",
+        "/models/index.json",
     ]
+    shell = json.loads((tmp_path / "dist" / "v" / build / "files.json").read_text())
+    assert json.loads(listed)[:-2] == shell
 
 
 def test_the_build_id_follows_the_content(source: ShellSource, tmp_path: Path) -> None:

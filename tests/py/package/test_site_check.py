@@ -17,6 +17,7 @@ from package_doubles import model_double
 
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.package.model import package_model
+from kleinbild.package.model_index import manifest_files, write_models
 from kleinbild.package.output import staged_folder
 from kleinbild.package.report import Report, size_text
 from kleinbild.package.shell import TEMPLATES
@@ -30,7 +31,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site_check")
     write_tiny_checkpoint(folder / "checkpoint")
     with staged_folder(folder / "dist") as root:
-        package_model(model_double(folder / "checkpoint"), root, previous=None, log=lambda _: None)
+        double = model_double(folder / "checkpoint")
+        write_models(root, [package_model(double, root, previous=None, log=lambda _: None)])
         for name in TEMPLATES:
             (root / name).write_text("x")
     return folder / "dist"
@@ -48,7 +50,7 @@ def problems(site: Path) -> list[str]:
 
 
 def manifest_path(site: Path) -> Path:
-    (path,) = (site / "models").iterdir()
+    (path,) = manifest_files(site)
     return path
 
 

@@ -137,4 +137,5 @@ def write_fake_site(root: Path) -> Path:
     (source / "app" / "main.js").write_text(script)
     manifest = {"schema": 3, "id": "fake", "config": CONFIG, "tokenizer": tokenizer, "shards": [shard]}
     (root / "models" / "fake.json").write_text(json.dumps(manifest))
+    (root / "models" / "index.json").write_text("the page's list, which is no model")
     return root
