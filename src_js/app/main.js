@@ -9,7 +9,7 @@ import { element } from "./elements.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
 import { KernelsView } from "./kernels_view.js";
-import { keepOffline } from "./offline.js";
+import { Update, keepOffline } from "./offline.js";
 import { Roll } from "./roll.js";
 import { Studio } from "./studio.js";
 import { backgroundText, deviceText } from "./wording.js";
@@ -47,11 +47,12 @@ async function openStudio() {
     form.show({ prompt, width: `${width}`, height: `${height}`, seed: `${seed}`, steps: `${steps}`, newSeed: false });
   });
   form.recall();
-  void keepOffline((accept) => {
-    const banner = element("update", HTMLElement);
-    banner.hidden = false;
-    element("update-accept", HTMLButtonElement).addEventListener("click", accept);
+  const update = new Update({
+    reload: () => location.reload(),
+    onChange: () => (element("update", HTMLElement).hidden = false),
   });
+  element("update-accept", HTMLButtonElement).addEventListener("click", () => update.accept());
+  void keepOffline(site.build, update);
   const problem = await gpuProblem(navigator.gpu);
   if (problem) return frame.showFailure(problem);
   await studio.inspect();
