@@ -27,6 +27,8 @@ export function stageTitle({ stage, step, steps }) {
       return "Downloading the model";
     case "tuning":
       return "Measuring kernels on your GPU";
+    case "checking":
+      return "Checking kernels on your GPU";
     case "loading":
       return "Loading the model onto the GPU";
     case "text_encoder":
