@@ -16,7 +16,7 @@ function joined(parts) {
   class JoinedWorker extends EventTarget {
     controller = new Controller(/** @type {any} */ ({
       openModel: async () => ({ manifest: { id: "tiny" } }),
-      post: (/** @type {unknown} */ data) => this.dispatchEvent(new MessageEvent("message", { data })),
+      post: (/** @type {unknown} */ data) => void setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data }))),
       ...parts,
     }));
 
