@@ -27,7 +27,6 @@ const STEPS = /** @satisfies {Record<string, Step>} */ ({
   linuxFlags: { key: "linux-flags", code: "chrome://flags/#enable-unsafe-webgpu" },
   linuxDriver: { key: "linux-driver", code: "vulkaninfo --summary" },
   linuxGroup: { key: "linux-group", code: "sudo usermod -aG render,video $USER" },
-  linuxF16: { key: "linux-f16" },
   windowsDriver: { key: "windows-driver" },
   windowsRemote: { key: "windows-remote" },
   acceleration: { key: "acceleration", code: "chrome://settings/system" },
