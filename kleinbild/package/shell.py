@@ -1,5 +1,6 @@
 """The page itself: templates rendered, scripts, styles and icons copied, all below one build id.
 
+The page's views are the files of views/: one that is added is included, as are its words and its styles.
 The build id is a digest of everything that the shell is made from, the model's revision included, so files
 below /v/<build id>/ never change and the service worker changes whenever anything that it serves does.
 Nothing here reads a weight.
@@ -16,12 +17,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
+from kleinbild.package.catalogues import FALLBACK, Catalogue, read_catalogues
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
+from kleinbild.package.markup import fill_page
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
 TEMPLATES = ("index.html", BENCH_PAGE, "sw.js", "app.webmanifest")
+VIEWS = ("make", "gallery", "models", "diagnosis")
+"""Every view that there may be, in the order of the navigation; those with a template are on the page."""
+FIRST_STYLES = ("theme.css", "page.css")
+OTHER_PAGES_STYLES = frozenset({"bench.css", "kiosk.css"})
 SHIPPED_SUFFIXES = {".js", ".wgsl", ".css", ".svg", ".png", ".ico", ".woff2", ".json"}
 MAX_SHELL_FILE_BYTES = 16 * 1024 * 1024
 BUILD_ID_CHARACTERS = 12
@@ -40,15 +47,34 @@ class ShellSource:
             if not path.exists():
                 raise KleinbildError(f"{path}: missing; run build.py from a whole source tree")
 
+    def views(self) -> list[str]:
+        """The names of the views, in the order of the navigation.
+
+        Raises KleinbildError for a template without a place in that order.
+        """
+        found = {path.name.removesuffix(".html.j2") for path in (self.templates / "views").glob("*.j2")}
+        if unknown := sorted(found - set(VIEWS)):
+            raise KleinbildError(f"{self.templates / 'views' / unknown[0]}: give the view a place in VIEWS")
+        return [name for name in VIEWS if name in found]
+
+    def styles(self) -> list[str]:
+        """The style sheets of index.html below css/, in the order in which they apply."""
+        found = {path.name for path in (self.templates / "css").glob("*.css")} - OTHER_PAGES_STYLES
+        first = [name for name in FIRST_STYLES if name in found]
+        return [*first, *sorted(found - set(first))]
+
 
 def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
     """Writes the shell for the model of `manifest` below `root` and returns the build id.
 
     Raises KleinbildError when a template does not render.
     """
-    build, urls = _write_files(source, root, manifest.revision)
+    catalogues = read_catalogues(source.templates / "i18n")
+    build, urls = _write_files(source, root, catalogues, manifest.revision)
     manifest_path = f"/models/{manifest.id}.json"
     variables = {
+        "build": build,
+        "base": f"/v/{build}",
         "model": {
             "id": manifest.id,
             "name": manifest.name,
@@ -56,9 +82,12 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
             "weights": manifest.weights,
         },
         "manifest_path": manifest_path,
+        "views": source.views(),
+        "styles": source.styles(),
+        "languages": catalogues,
         "files": ["/", *sorted([*urls, "/app.webmanifest", f"/{BENCH_PAGE}", manifest_path])],
     }
-    _render(source, root, build, TEMPLATES, variables)
+    _render(source, root, TEMPLATES, catalogues, variables)
     return build
 
 
@@ -68,17 +97,23 @@ def write_bench_page(source: ShellSource, root: Path) -> str:
     Raises KleinbildError when something is missing or does not render.
     """
     source.check()
-    build, _ = _write_files(source, root, "")
-    _render(source, root, build, (BENCH_PAGE,), {})
+    catalogues = read_catalogues(source.templates / "i18n")
+    build, _ = _write_files(source, root, catalogues, "")
+    _render(source, root, (BENCH_PAGE,), catalogues, {"build": build, "base": f"/v/{build}"})
     return build
 
 
-def _write_files(source: ShellSource, root: Path, revision: str) -> tuple[str, list[str]]:
+def _write_files(
+    source: ShellSource, root: Path, catalogues: list[Catalogue], revision: str
+) -> tuple[str, list[str]]:
     """Writes all but what templates render to; returns the build id and the paths on the site."""
     versioned = _read_tree(source.scripts, "src_js") | _read_tree(source.templates / "css", "css")
+    versioned |= {f"i18n/{catalogue.language}.json": catalogue.json() for catalogue in catalogues}
     icons = _read_tree(source.templates / "icons", "icons")
     templates = {
-        name: read_bytes(source.templates / f"{name}.j2", MAX_SHELL_FILE_BYTES) for name in TEMPLATES
+        name: read_bytes(source.templates / name, MAX_SHELL_FILE_BYTES)
+        for name in [f"{name}.j2" for name in TEMPLATES]
+        + [f"views/{view}.html.j2" for view in source.views()]
     }
     build = _build_id({**versioned, **icons, **templates}, revision)
     files = {f"v/{build}/{name}": data for name, data in versioned.items()} | icons
@@ -88,7 +123,11 @@ def _write_files(source: ShellSource, root: Path, revision: str) -> tuple[str, l
 
 
 def _render(
-    source: ShellSource, root: Path, build: str, names: tuple[str, ...], variables: Mapping[str, object]
+    source: ShellSource,
+    root: Path,
+    names: tuple[str, ...],
+    catalogues: list[Catalogue],
+    variables: Mapping[str, object],
 ) -> None:
     environment = Environment(
         loader=FileSystemLoader(source.templates),
@@ -96,13 +135,15 @@ def _render(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    common = {"build": build, "base": f"/v/{build}", "version": __version__}
+    english = next(one for one in catalogues if one.language == FALLBACK)
     for name in names:
+        where = source.templates / f"{name}.j2"
         try:
-            text = environment.get_template(f"{name}.j2").render({**common, **variables})
-        except TemplateError as error:
-            raise KleinbildError(f"{source.templates / name}.j2: {error}") from error
-        write_bytes(root / name, text.encode())
+            text = environment.get_template(f"{name}.j2").render({"version": __version__, **variables})
+            filled = fill_page(text, english) if name.endswith(".html") else text
+        except (TemplateError, KleinbildError) as error:
+            raise KleinbildError(f"{where}: {error}") from error
+        write_bytes(root / name, filled.encode())
 
 
 def _read_tree(folder: Path, prefix: str) -> dict[str, bytes]:

@@ -8,6 +8,8 @@ import { BenchClient } from "./bench_client.js";
 import { BenchView } from "./bench_view.js";
 import { gpuProblem } from "./capabilities.js";
 import { element } from "./elements.js";
+import { I18n } from "./i18n.js";
+import { FALLBACK, fetchCatalogue } from "./language.js";
 
 /** @typedef {import("../bench_protocol.js").BenchResult} BenchResult */
 
@@ -17,7 +19,7 @@ const client = new BenchClient(new URL("../worker/bench.js", import.meta.url));
 /** @type {BenchResult | undefined} */
 let result;
 
-const view = new BenchView({
+const view = new BenchView(new I18n(FALLBACK, await fetchCatalogue(FALLBACK)), {
   onStart: (quick) => void start(quick),
   onCancel: () => client.cancel(),
   onCopy: () => navigator.clipboard.writeText(JSON.stringify(result, null, 2)),

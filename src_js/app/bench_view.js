@@ -31,8 +31,14 @@ export class BenchView {
   /** @type {Map<Group, HTMLTableSectionElement>} */
   #sections = new Map();
 
-  /** @param {{onStart: (quick: boolean) => void, onCancel: () => void, onCopy: () => Promise<void>}} actions */
-  constructor({ onStart, onCancel, onCopy }) {
+  #i18n;
+
+  /**
+   * @param {Pick<import("./i18n.js").I18n, "t">} i18n
+   * @param {{onStart: (quick: boolean) => void, onCancel: () => void, onCopy: () => Promise<void>}} actions
+   */
+  constructor(i18n, { onStart, onCancel, onCopy }) {
+    this.#i18n = i18n;
     this.#start.addEventListener("click", () => onStart(this.#quick.checked));
     this.#cancel.addEventListener("click", onCancel);
     this.#copy.addEventListener("click", () => void this.#copied(onCopy()));
@@ -90,7 +96,7 @@ export class BenchView {
   fail(error) {
     this.#setBusy(false);
     if (error.code === "cancelled") return;
-    const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent));
+    const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent), this.#i18n);
     const list = document.createElement("ul");
     list.append(...steps.map((step) => textElement("li", step)));
     this.#failure.replaceChildren(textElement("h2", title), list, textElement("p", error.message, "failure__detail"));

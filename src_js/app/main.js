@@ -1,62 +1,62 @@
 /**
- * The page's entry: builds the views, joins them to the worker, and decides between a page for people and a
+ * The page's entry: speaks the language, makes the App, routes to its views, and decides between a page for people and a
  * headless run.
  */
 
 import { asKleinbildError } from "../errors.js";
-import { gpuProblem } from "./capabilities.js";
+import { announce, toast } from "./announce.js";
 import { element } from "./elements.js";
-import { Form } from "./form.js";
-import { Frame } from "./frame.js";
-import { KernelsView } from "./kernels_view.js";
-import { Update, keepOffline } from "./offline.js";
-import { Roll } from "./roll.js";
-import { Studio } from "./studio.js";
-import { backgroundText, deviceText } from "./wording.js";
+import { Events } from "./events.js";
+import { joinLanguageMenu, openLanguage } from "./language.js";
+import { showText } from "./localise.js";
+import { offerUpdates } from "./update_banner.js";
+import { Router } from "./router.js";
+import { Store } from "./store.js";
 import { WorkerClient } from "./worker_client.js";
 
-/** @type {{ manifest: string, build: string }} */
+/** @typedef {import("./app.js").App} App */
+
+/** @type {import("./app.js").Site} */
 const site = JSON.parse(element("kleinbild", HTMLScriptElement).text);
 const client = new WorkerClient(new URL("../worker/main.js", import.meta.url));
 
 /** A page for people. */
-async function openStudio() {
-  const frame = new Frame();
-  const roll = new Roll((exposure) => studio.show(exposure));
-  const form = new Form({
-    onSubmit: (settings) => void studio.make(settings, form.keepPrompts),
-    onCancel: () => studio.cancel(),
-    onForget: () => void studio.forgetPrompts(),
-    onSize: (picture) => void studio.plan(picture),
+async function openPage() {
+  const settings = new Store();
+  const i18n = await openLanguage(settings, site.languages);
+  const events = new Events();
+  const router = new Router(site.views, {
+    open: (view) => openView(view, app),
+    onRoute: (route) => {
+      showText(element("title", HTMLTitleElement), () => `${i18n.t(`shell.view.${route.view}`)} \u2013 Kleinbild`);
+      events.emit("route", route);
+    },
   });
-  const kernels = new KernelsView({ onTune: () => void studio.tune() });
-  const studio = new Studio(client, site.manifest, {
-    form,
-    frame,
-    kernels,
-    roll,
-    showDevice: (info) => (element("device", HTMLElement).textContent = deviceText(info)),
-    showBackground: (state) => (element("background", HTMLElement).textContent = backgroundText(state)),
-    pictureUrl: (bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })),
-    keepStorage: () => void navigator.storage?.persist?.(),
+  /** @type {App} */
+  const app = { client, site, i18n, announce, toast, settings, events, navigate: (view, params) => router.navigate(view, params) };
+  joinLanguageMenu(element("language", HTMLSelectElement), {
+    i18n,
+    store: settings,
+    onChange: () => events.emit("language", { language: i18n.language }),
+    onFailure: showTrouble,
   });
-  element("reuse", HTMLButtonElement).addEventListener("click", () => {
-    const settings = studio.shown?.settings;
-    if (!settings) return;
-    const { prompt, width, height, seed, steps } = settings;
-    form.show({ prompt, width: `${width}`, height: `${height}`, seed: `${seed}`, steps: `${steps}`, newSeed: false });
+  offerUpdates(app);
+  element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
+    event.preventDefault();                                              // the fragment names the view
+    element("main", HTMLElement).focus();
   });
-  form.recall();
-  const update = new Update({
-    reload: () => location.reload(),
-    onChange: () => (element("update", HTMLElement).hidden = false),
-  });
-  element("update-accept", HTMLButtonElement).addEventListener("click", () => update.accept());
-  void keepOffline(site.build, update);
-  const problem = await gpuProblem(navigator.gpu);
-  if (problem) return frame.showFailure(problem);
-  await studio.inspect();
-  form.setBusy(false);
+  await router.start();
+}
+
+/** @param {string} view @param {App} app */
+async function openView(view, app) {
+  try {
+    const module = await import(`./${view}/index.js`);
+    await module[`open${view.charAt(0).toUpperCase()}${view.slice(1)}`](app);
+  } catch (error) {
+    showTrouble(error);
+    throw error;
+  }
 }
 
 /** A run that `serve.py generate` drives. @param {string} token */
@@ -66,6 +66,13 @@ async function runHeadless(token) {
   await headless.runHeadless(token, { client, manifestUrl: site.manifest });
 }
 
+/** What keeps the page itself from working. @param {unknown} error */
+function showTrouble(error) {
+  const banner = element("trouble", HTMLElement);
+  banner.hidden = false;
+  banner.textContent = asKleinbildError(error).message;
+}
+
 const token = /^#headless=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
-const opened = token === undefined ? openStudio() : runHeadless(token);
-opened.catch((error) => new Frame().showFailure(asKleinbildError(error)));
+const opened = token === undefined ? openPage() : runHeadless(token);
+opened.catch(showTrouble);

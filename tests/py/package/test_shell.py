@@ -48,10 +48,20 @@ MANIFEST = Manifest(
 )
 SHELL = {
     "site/index.html.j2": "{{ model.name }}|{{ model.id }}|{{ model.weights }}|{{ base }}|{{ version }}\n"
-    '<script type="application/json">{{ {"manifest": manifest_path, "build": build} | tojson }}</script>\n',
+    '<script type="application/json">{{ {"manifest": manifest_path, "build": build} | tojson }}</script>\n'
+    "{{ views | join(' ') }}|{{ styles | join(' ') }}|{{ languages | map(attribute='name') | join(' ') }}\n"
+    '{% for view in views %}{% include "views/" ~ view ~ ".html.j2" %}{% endfor %}\n',
+    "site/views/gallery.html.j2": "<h1 data-t='gallery.title'></h1>",
+    "site/views/make.html.j2": "<h1>{{ model.id }}</h1>",
+    "site/i18n/en/shell.json": '{"shell.language_name": "English"}',
+    "site/i18n/de/shell.json": '{"shell.language_name": "Deutsch"}',
+    "site/i18n/en/gallery.json": '{"gallery.title": "Pictures & more"}',
     "site/bench.html.j2": "{{ base }} {{ build }}\n",
     "site/sw.js.j2": "const FILES = {{ files | tojson }};\n",
     "site/app.webmanifest.j2": '{"name": "Kleinbild"}\n',
+    "site/css/bench.css": "table {}",
+    "site/css/gallery.css": "ul {}",
+    "site/css/film.css": "img {}",
     "site/css/page.css": "body {}",
     "site/icons/icon.svg": "<svg/>",
     "src_js/app/main.js": "main",
@@ -84,7 +94,12 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
         "sw.js",
         "app.webmanifest",
         "icons/icon.svg",
+        f"v/{build}/css/bench.css",
+        f"v/{build}/css/film.css",
+        f"v/{build}/css/gallery.css",
         f"v/{build}/css/page.css",
+        f"v/{build}/i18n/de.json",
+        f"v/{build}/i18n/en.json",
         f"v/{build}/src_js/app/main.js",
         f"v/{build}/src_js/kernels/linear.wgsl",
     }
@@ -93,10 +108,12 @@ def test_files_are_where_the_contract_says(source: ShellSource, tmp_path: Path) 
 
 def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> None:
     build = write(source, tmp_path / "dist")
-    line, script, _ = (tmp_path / "dist" / "index.html").read_text().split("\n")
+    line, script, lists, views, _ = (tmp_path / "dist" / "index.html").read_text().split("\n")
     assert line == f"M &#34;&lt;&amp;&gt;|m-q4-0|q4|/v/{build}|{__version__}"
     facts = json.loads(script.removeprefix('<script type="application/json">').removesuffix("</script>"))
     assert facts == {"manifest": "/models/m-q4-0.json", "build": build}
+    assert lists == "make gallery|page.css film.css gallery.css|English Deutsch"
+    assert views == "<h1>m-q4-0</h1><h1 data-t='gallery.title'>Pictures &amp; more</h1>"
     listed = (tmp_path / "dist" / "sw.js").read_text().removeprefix("const FILES = ").removesuffix(";\n")
     assert json.loads(listed) == [
         "/",
@@ -104,7 +121,12 @@ def test_templates_get_their_variables(source: ShellSource, tmp_path: Path) -> N
         "/bench.html",
         "/icons/icon.svg",
         "/models/m-q4-0.json",
+        f"/v/{build}/css/bench.css",
+        f"/v/{build}/css/film.css",
+        f"/v/{build}/css/gallery.css",
         f"/v/{build}/css/page.css",
+        f"/v/{build}/i18n/de.json",
+        f"/v/{build}/i18n/en.json",
         f"/v/{build}/src_js/app/main.js",
         f"/v/{build}/src_js/kernels/linear.wgsl",
     ]
@@ -118,7 +140,9 @@ def test_the_build_id_follows_the_content(source: ShellSource, tmp_path: Path) -
     shipped = [name for name in SHELL if not name.endswith((".swp", ".md"))]
     for name in shipped:
         path = tmp_path / "source" / name
-        path.write_text(path.read_text() + " ")
+        path.write_text(
+            path.read_text().replace("English", "english").replace("more", "MORE").replace("De", "de") + " "
+        )
         builds.add(write(source, root))
     assert len(builds) == len(shipped) + 2
     (tmp_path / "source" / "src_js" / "README.md").write_text("other words")

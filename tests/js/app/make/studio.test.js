@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Studio } from "../../src_js/app/studio.js";
-import { KleinbildError } from "../../src_js/errors.js";
+import { Studio } from "../../../../src_js/app/make/studio.js";
+import { KleinbildError } from "../../../../src_js/errors.js";
 
 const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
 const INFO = /** @type {any} */ ({ model: "tiny" });
@@ -10,6 +10,8 @@ const INFO = /** @type {any} */ ({ model: "tiny" });
 function setUp() {
   /** @type {string[]} */
   const log = [];
+  /** @type {boolean[]} */
+  const told = [];
   const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
   /** @type {{ start: Error[], generate: Error[], tune: Error[], forget: Error[], missing: number[], planning: Promise<void>[] }} */
   const plan = { planning: [], start: [], generate: [], tune: [], forget: [], missing: [] };
@@ -55,13 +57,17 @@ function setUp() {
       showIdle: note("idle"), setShape() {}, bringIntoView() {}, elapsed: 0,
     },
     roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
-    showDevice: note("device"),
+    showReady: note("ready"),
     showBackground: ({ bytes }) => void log.push(`background ${bytes}`),
     kernels: { show: note("kernels"), setEnabled() {} },
-    pictureUrl: () => "blob:1",
+    pictureMade(png, settings) {
+      log.push(`made ${png.length} bytes of ${settings.prompt}`);
+      return "blob:1";
+    },
+    tellBusy: (busy) => void told.push(busy),
     keepStorage: note("persist"),
   });
-  return { studio, client, plan, log };
+  return { studio, client, plan, log, told };
 }
 
 test("nothing is downloaded before the first picture; the bytes are told", async () => {
@@ -72,12 +78,13 @@ test("nothing is downloaded before the first picture; the bytes are told", async
 });
 
 test("the first picture starts the model, the second does not", async () => {
-  const { studio, log } = setUp();
+  const { studio, log, told } = setUp();
   await studio.make(SETTINGS);
-  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0, 0 later", "device", "kernels", "generate", "add", "picture", "busy false"]);
+  assert.deepEqual(told, [true, false], "the other views hear of it");
+  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0, 0 later", "ready", "kernels", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
   log.length = 0;
   await studio.make(SETTINGS);
-  assert.deepEqual(log, ["busy true", "begin", "generate", "add", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "begin", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
 });
 
 test("what is downloaded in the background is shown, also while a picture is made", async () => {
@@ -165,7 +172,7 @@ test("kernels are measured again only when a model is there, and the last pictur
   await studio.make(SETTINGS);
   log.length = 0;
   await studio.tune();
-  assert.deepEqual(log, ["busy true", "begin", "tune", "device", "kernels", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "begin", "tune", "ready", "kernels", "picture", "busy false"]);
   log.length = 0;
   plan.tune.push(new KleinbildError("cancelled", "no"), new KleinbildError("device-lost", "gone"));
   await studio.tune();

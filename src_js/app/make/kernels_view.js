@@ -3,10 +3,11 @@
  * measures again. Closed until somebody opens it, or no kernel computes right.
  */
 
-import { element, textElement } from "./elements.js";
+import { element, textElement } from "../elements.js";
+import { showText } from "../localise.js";
 import { candidateText, kernelsText } from "./wording.js";
 
-/** @typedef {import("../protocol.js").ReadyInfo} ReadyInfo */
+/** @typedef {import("../../protocol.js").ReadyInfo} ReadyInfo */
 
 export class KernelsView {
   #details = element("kernels", HTMLDetailsElement);
@@ -15,8 +16,11 @@ export class KernelsView {
   #list = element("kernels-list", HTMLElement);
   #again = element("kernels-again", HTMLButtonElement);
 
-  /** @param {{ onTune: () => void }} actions */
-  constructor({ onTune }) {
+  #i18n;
+
+  /** @param {import("../i18n.js").I18n} i18n @param {{ onTune: () => void }} actions */
+  constructor(i18n, { onTune }) {
+    this.#i18n = i18n;
     this.#again.addEventListener("click", onTune);
   }
 
@@ -24,13 +28,15 @@ export class KernelsView {
   show(kernels) {
     const { kinds, faults } = kernels;
     const problems = [...kinds.map(({ problem }) => problem), ...faults].filter(Boolean);
-    this.#summary.textContent = kernelsText(kernels);
+    showText(this.#summary, () => kernelsText(this.#i18n, kernels));
     this.#problems.replaceChildren(...problems.map((problem) => textElement("li", problem)));
     this.#list.replaceChildren(...kinds.flatMap(({ kind, chosen, candidates }) => [
       textElement("dt", kind),
       ...candidates.map((candidate) => {
         const className = candidate.name === chosen ? "kernels__chosen" : "kernels__other";
-        return textElement("dd", `${candidate.name}: ${candidateText(candidate)}`, className);
+        const line = textElement("dd", "", className);
+        showText(line, () => `${candidate.name}: ${candidateText(this.#i18n, candidate)}`);
+        return line;
       }),
     ]));
     this.#details.hidden = false;

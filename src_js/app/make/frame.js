@@ -4,13 +4,14 @@
  * a tick.
  */
 
-import { adviceFor, platformOf } from "./advice.js";
-import { element, textElement } from "./elements.js";
-import { formatDuration, stageDetail, stageTitle } from "./wording.js";
+import { adviceFor, platformOf } from "../advice.js";
+import { element, textElement } from "../elements.js";
+import { showText } from "../localise.js";
+import { stageDetail, stageTitle } from "./wording.js";
 
-/** @typedef {import("../protocol.js").Progress} Progress */
-/** @typedef {import("../protocol.js").Settings} Settings */
-/** @typedef {import("../errors.js").KleinbildError} KleinbildError */
+/** @typedef {import("../../protocol.js").Progress} Progress */
+/** @typedef {import("../../protocol.js").Settings} Settings */
+/** @typedef {import("../../errors.js").KleinbildError} KleinbildError */
 
 const CLOCK_MS = 100;
 
@@ -34,11 +35,18 @@ export class Frame {
   #caption = element("caption", HTMLElement);
   #download = element("download", HTMLAnchorElement);
   #failure = element("failure", HTMLElement);
-  #live = element("live", HTMLElement);
+  #i18n;
+  #announce;
   #began = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
   #said = "";
+
+  /** @param {Pick<import("../app.js").App, "i18n"|"announce">} app */
+  constructor({ i18n, announce }) {
+    this.#i18n = i18n;
+    this.#announce = announce;
+  }
 
   /** @param {{ width: number, height: number }} size the frame takes this shape */
   setShape({ width, height }) {
@@ -55,8 +63,8 @@ export class Frame {
   begin(number) {
     this.#began = performance.now();
     this.#number.textContent = frameNumber(number);
-    this.#title.textContent = "Starting";
-    this.#detail.textContent = "";
+    showText(this.#title, () => this.#i18n.t("make.stage.starting"));
+    showText(this.#detail, "");
     this.#bar.removeAttribute("value");
     this.#frame.style.setProperty("--progress", "0");
     this.#said = "";
@@ -67,12 +75,12 @@ export class Frame {
 
   /** @param {Progress} progress @param {number} seconds since this stage's work began */
   showProgress(progress, seconds) {
-    const title = stageTitle(progress);
-    this.#title.textContent = title;
-    this.#detail.textContent = stageDetail(progress, seconds);
+    const title = stageTitle(this.#i18n, progress);
+    showText(this.#title, () => stageTitle(this.#i18n, progress));
+    showText(this.#detail, () => stageDetail(this.#i18n, progress, seconds));
     this.#bar.value = progress.fraction;
     this.#frame.style.setProperty("--progress", String(progress.fraction));
-    if (title !== this.#said) this.#say((this.#said = title));
+    if (title !== this.#said) this.#announce((this.#said = title));
   }
 
   /** @returns {number} seconds since `begin` */
@@ -88,25 +96,32 @@ export class Frame {
     this.#picture.width = settings.width;
     this.#picture.height = settings.height;
     this.#number.textContent = frameNumber(number);
-    const { width, height, seed, steps } = settings;
-    const count = `${steps} ${steps === 1 ? "step" : "steps"}`;
-    const facts = [`${width} \u00d7 ${height}`, `seed ${seed}`, count, formatDuration(seconds)];
-    this.#caption.replaceChildren(
-      textElement("span", settings.prompt, "caption__prompt"),
-      textElement("span", facts.join("  \u00b7  "), "caption__facts"),
-    );
+    const { width, height, seed, steps, prompt } = settings;
+    const t = this.#i18n.t.bind(this.#i18n);
+    const facts = textElement("span", "", "caption__facts");
+    showText(facts, () => [`${width} \u00d7 ${height}`, t("make.fact.seed", { seed: `${seed}` }), t("make.fact.steps", { count: steps }),
+      this.#i18n.duration(seconds)].join("  \u00b7  "));
+    this.#caption.replaceChildren(textElement("span", prompt, "caption__prompt"), facts);
     this.#download.href = url;
     this.#download.download = `kleinbild-${seed}-${width}x${height}.png`;
     this.#show("done");
-    if (fresh) this.#say(`The picture is done, after ${formatDuration(seconds)}.`);
+    if (fresh) this.#announce(t("make.done", { duration: this.#i18n.duration(seconds) }));
   }
 
   /** @param {KleinbildError} error */
   showFailure({ code, message }) {
-    const { title, steps } = adviceFor(code, platformOf(navigator.userAgent));
+    const advice = () => adviceFor(code, platformOf(navigator.userAgent), this.#i18n);
+    const title = document.createElement("h2");
+    showText(title, () => advice().title);
     const list = document.createElement("ul");
-    for (const step of steps) list.append(textElement("li", step));
-    this.#failure.replaceChildren(textElement("h2", title), list, textElement("p", message, "failure__detail"));
+    advice().steps.forEach((_, i) => {
+      const item = document.createElement("li");
+      showText(item, () => advice().steps[i] ?? "");
+      list.append(item);
+    });
+    const detail = textElement("p", message, "failure__detail");
+    detail.dir = "auto";
+    this.#failure.replaceChildren(title, list, detail);
     this.#show("failed");
   }
 
@@ -128,12 +143,7 @@ export class Frame {
   }
 
   #tick() {
-    this.#clock.textContent = formatDuration(this.elapsed);
-  }
-
-  /** @param {string} text */
-  #say(text) {
-    this.#live.textContent = text;
+    this.#clock.textContent = this.#i18n.duration(this.elapsed);
   }
 }
 

@@ -3,7 +3,8 @@
  * outlives the visit, and the oldest go first, so that memory stays bounded.
  */
 
-import { element } from "./elements.js";
+import { element } from "../elements.js";
+import { showText } from "../localise.js";
 
 /** @typedef {import("./frame.js").Exposure} Exposure */
 
@@ -13,12 +14,14 @@ export class Roll {
   #section = element("roll", HTMLElement);
   #list = element("roll-list", HTMLElement);
   #onChoose;
+  #i18n;
   /** @type {{ exposure: Exposure, item: HTMLElement, button: HTMLButtonElement }[]} */
   #entries = [];
   #count = 0;
 
-  /** @param {(exposure: Exposure) => void} onChoose */
-  constructor(onChoose) {
+  /** @param {import("../i18n.js").I18n} i18n @param {(exposure: Exposure) => void} onChoose */
+  constructor(i18n, onChoose) {
+    this.#i18n = i18n;
     this.#onChoose = onChoose;
   }
 
@@ -35,7 +38,8 @@ export class Roll {
     const image = document.createElement("img");
     button.type = "button";
     button.className = "roll__frame";
-    button.setAttribute("aria-label", `Picture ${exposure.number}: ${exposure.settings.prompt}`);
+    const { number, settings: { prompt } } = exposure;
+    showText(button, () => this.#i18n.t("make.roll.picture", { number, prompt }), "aria-label");
     image.src = exposure.url;
     image.alt = "";
     button.append(image);

@@ -4,11 +4,11 @@
  * elements.
  */
 
-import { asKleinbildError } from "../errors.js";
+import { asKleinbildError } from "../../errors.js";
 
 /**
- * @typedef {import("../protocol.js").Settings} Settings
- * @typedef {import("../protocol.js").Progress} Progress
+ * @typedef {import("../../protocol.js").Settings} Settings
+ * @typedef {import("../../protocol.js").Progress} Progress
  * @typedef {import("./frame.js").Exposure} Exposure
  */
 
@@ -18,10 +18,11 @@ import { asKleinbildError } from "../errors.js";
  * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPicture"|"showFailure"|"showIdle"|"setShape"
  *   |"bringIntoView"|"elapsed">} frame
  * @property {Pick<import("./roll.js").Roll, "add"|"mark"|"setEnabled"|"next">} roll
- * @property {(info: import("../protocol.js").ReadyInfo) => void} showDevice
- * @property {(state: import("../protocol.js").BackgroundState) => void} showBackground
+ * @property {(info: import("../../protocol.js").ReadyInfo) => void} showReady
+ * @property {(state: import("../../protocol.js").BackgroundState) => void} showBackground
  * @property {Pick<import("./kernels_view.js").KernelsView, "show"|"setEnabled">} kernels
- * @property {(bytes: Uint8Array<ArrayBuffer>) => string} pictureUrl
+ * @property {(png: Uint8Array<ArrayBuffer>, settings: Settings, seconds: number) => string} pictureMade tells of it; where it can be seen
+ * @property {(busy: boolean) => void} tellBusy
  * @property {() => void} keepStorage asks the browser not to evict the model
  */
 
@@ -38,7 +39,7 @@ export class Studio {
   #shown = null;
 
   /**
-   * @param {Pick<import("./worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
+   * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
    *   |"onFailure"|"onBackground">} client
    * @param {string} manifestUrl
    * @param {Views} views
@@ -98,8 +99,8 @@ export class Studio {
       const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
       const { memoryBudget } = form;
       const { png } = await this.client.generate(settings, { onProgress, keepPrompt, memoryBudget });
-      const url = this.views.pictureUrl(new Uint8Array(png));
-      const exposure = { number, settings, url, seconds: frame.elapsed - began };
+      const seconds = frame.elapsed - began;
+      const exposure = { number, settings, url: this.views.pictureMade(new Uint8Array(png), settings, seconds), seconds };
       roll.add(exposure);
       this.show(exposure, true);
     } catch (caught) {
@@ -152,7 +153,7 @@ export class Studio {
     return this.#shown;
   }
 
-  /** @param {import("../errors.js").KleinbildError} error a cancel is none for whoever asked for it */
+  /** @param {import("../../errors.js").KleinbildError} error a cancel is none for whoever asked for it */
   #showFailure(error) {
     if (error.code === "cancelled") this.#showLast();
     else this.views.frame.showFailure(error);
@@ -175,9 +176,9 @@ export class Studio {
     this.#showInfo(info);
   }
 
-  /** @param {import("../protocol.js").ReadyInfo} info */
+  /** @param {import("../../protocol.js").ReadyInfo} info */
   #showInfo(info) {
-    this.views.showDevice(info);
+    this.views.showReady(info);
     this.views.kernels.show(info.kernels);
   }
 
@@ -192,5 +193,6 @@ export class Studio {
     this.views.form.setBusy(busy);
     this.views.roll.setEnabled(!busy);
     this.views.kernels.setEnabled(!busy);
+    this.views.tellBusy(busy);
   }
 }

@@ -4,9 +4,9 @@
  * form.js shows it.
  */
 
-import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } from "../protocol.js";
+import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } from "../../protocol.js";
 
-/** @typedef {import("../protocol.js").Settings} Settings */
+/** @typedef {import("../../protocol.js").Settings} Settings */
 /** @typedef {"prompt"|"width"|"height"|"seed"|"steps"} FieldName */
 
 /**
@@ -15,14 +15,16 @@ import { MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE, floorSide } fro
  *   belongs to a prompt may stay on this device; memory: GPU memory in GB, empty for what the GPU's facts suggest
  */
 
+/** What to say at a field: a key of the catalogue and what stands in its holes. @typedef {[key: string, values?: import("../i18n.js").Values]} Remark */
+
 /**
  * @typedef {object} ReadSettings
  * @property {Settings | null} settings null when there are errors
- * @property {Partial<Record<FieldName, string>>} errors what is wrong, by field
- * @property {Partial<Record<FieldName, string>>} notices what was corrected, by field
+ * @property {Partial<Record<FieldName, Remark>>} errors what is wrong, by field
+ * @property {Partial<Record<FieldName, Remark>>} notices what was corrected, by field
  */
 
-const STORAGE_KEY = "kleinbild.settings";
+const SETTING = "settings";
 /** A seed that people can read out to each other; the field itself takes all 64 bits. */
 const DICE_BITS = 32;
 const MIN_MEMORY_GB = 0.5;
@@ -35,18 +37,18 @@ export function readSettings(values) {
   /** @type {ReadSettings["notices"]} */
   const notices = {};
   const prompt = values.prompt.trim();
-  if (prompt === "") errors.prompt = "Describe the picture first.";
+  if (prompt === "") errors.prompt = ["make.error.prompt"];
 
   /** @param {"width"|"height"} name */
   const side = (name) => {
     const asked = wholeNumber(values[name]);
     if (asked === null || asked < BigInt(MIN_SIDE) || asked > BigInt(MAX_SIDE)) {
-      errors[name] = `A whole number from ${MIN_SIDE} to ${MAX_SIDE}.`;
+      errors[name] = ["make.error.whole", { least: `${MIN_SIDE}`, most: `${MAX_SIDE}` }];
       return 0;
     }
     const floored = floorSide(Number(asked));
     if (floored !== Number(asked)) {
-      notices[name] = `Sides are multiples of ${SIDE_MULTIPLE}: ${asked} becomes ${floored}.`;
+      notices[name] = ["make.notice.side", { multiple: `${SIDE_MULTIPLE}`, asked: `${asked}`, floored: `${floored}` }];
     }
     return floored;
   };
@@ -54,9 +56,11 @@ export function readSettings(values) {
   const height = side("height");
 
   const steps = wholeNumber(values.steps);
-  if (steps === null || steps < 1n || steps > BigInt(MAX_STEPS)) errors.steps = `A whole number from 1 to ${MAX_STEPS}.`;
+  if (steps === null || steps < 1n || steps > BigInt(MAX_STEPS)) {
+    errors.steps = ["make.error.whole", { least: "1", most: `${MAX_STEPS}` }];
+  }
   const seed = wholeNumber(values.seed);
-  if (seed === null || seed > MAX_SEED) errors.seed = `A whole number from 0 to ${MAX_SEED}.`;
+  if (seed === null || seed > MAX_SEED) errors.seed = ["make.error.whole", { least: "0", most: `${MAX_SEED}` }];
 
   if (Object.keys(errors).length > 0 || seed === null) return { settings: null, errors, notices };
   return { settings: { prompt, width, height, seed, steps: Number(steps), latents: null }, errors, notices };
@@ -64,15 +68,15 @@ export function readSettings(values) {
 
 /**
  * @param {string} text GB of GPU memory, or nothing
- * @returns {{ bytes: number | null, error: string }} null for nothing, or with an error
+ * @returns {{ bytes: number | null, error: Remark | null }} bytes: null for nothing, or with an error
  */
 export function readMemoryBudget(text) {
-  if (text.trim() === "") return { bytes: null, error: "" };
+  if (text.trim() === "") return { bytes: null, error: null };
   const gigabytes = Number(text);
   if (!(gigabytes >= MIN_MEMORY_GB && gigabytes <= MAX_MEMORY_GB)) {
-    return { bytes: null, error: `A number of GB from ${MIN_MEMORY_GB} to ${MAX_MEMORY_GB}, or nothing.` };
+    return { bytes: null, error: ["make.error.memory", { least: MIN_MEMORY_GB, most: `${MAX_MEMORY_GB}` }] };
   }
-  return { bytes: Math.floor(gigabytes * 1e9), error: "" };
+  return { bytes: Math.floor(gigabytes * 1e9), error: null };
 }
 
 /** @param {string} text @returns {bigint | null} null unless `text` is decimal digits */
@@ -87,33 +91,26 @@ export function diceSeed() {
 }
 
 /**
- * @param {Pick<Storage, "getItem">} storage
+ * @param {Pick<import("../store.js").Store, "read">} store
  * @returns {Partial<FieldValues>} {} when there is nothing, or nothing usable
  */
-export function recallSettings(storage) {
-  try {
-    const stored = JSON.parse(storage.getItem(STORAGE_KEY) ?? "{}");
-    /** @type {Partial<FieldValues>} */
-    const values = {};
-    for (const name of /** @type {(FieldName | "memory")[]} */ (["prompt", "width", "height", "seed", "steps", "memory"])) {
-      if (typeof stored?.[name] === "string") values[name] = stored[name];
-    }
-    for (const name of /** @type {const} */ (["newSeed", "keepPrompts"])) {
-      if (typeof stored?.[name] === "boolean") values[name] = stored[name];
-    }
-    return values;
-  } catch {
-    // Storage may be forbidden, or hold another version's text: the defaults serve.
-    return {};
+export function recallSettings(store) {
+  const stored = /** @type {Record<string, unknown>} */ (store.read(SETTING) ?? {});
+  /** @type {Partial<FieldValues>} */
+  const values = {};
+  for (const name of /** @type {(FieldName | "memory")[]} */ (["prompt", "width", "height", "seed", "steps", "memory"])) {
+    const value = stored[name];
+    if (typeof value === "string") values[name] = value;
   }
+  for (const name of /** @type {const} */ (["newSeed", "keepPrompts"])) {
+    const value = stored[name];
+    if (typeof value === "boolean") values[name] = value;
+  }
+  return values;
 }
 
-/** @param {Pick<Storage, "setItem">} storage @param {FieldValues} values the prompt is left out where prompts are not to be kept */
-export function rememberSettings(storage, values) {
-  try {
-    const { prompt, ...others } = values;
-    storage.setItem(STORAGE_KEY, JSON.stringify(values.keepPrompts ? { prompt, ...others } : others));
-  } catch {
-    // Forbidden or full: the next visit starts from the defaults.
-  }
+/** @param {Pick<import("../store.js").Store, "write">} store @param {FieldValues} values the prompt is left out where prompts are not to be kept */
+export function rememberSettings(store, values) {
+  const { prompt, ...others } = values;
+  store.write(SETTING, values.keepPrompts ? { prompt, ...others } : others);
 }

@@ -4,9 +4,10 @@
  * studio.js.
  */
 
-import { element } from "./elements.js";
+import { element } from "../elements.js";
+import { showText } from "../localise.js";
 import { diceSeed, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "./settings.js";
-import { formatBytes, laterText, memoryText } from "./wording.js";
+import { laterText, memoryText } from "./wording.js";
 
 /** @typedef {import("./settings.js").FieldName} FieldName */
 /** @typedef {import("./settings.js").FieldValues} FieldValues */
@@ -32,19 +33,24 @@ export class Form {
     steps: element("steps", HTMLInputElement),
   };
   #missingBytes = 0;
+  #i18n;
+  #store;
   #onSize;
   #asked = "";
   /** Whether the fields hold what people chose, now or on an earlier visit. */
   #chosen = false;
 
   /**
+   * @param {Pick<import("../app.js").App, "i18n"|"settings">} app
    * @param {object} actions
-   * @param {(settings: import("../protocol.js").Settings) => void} actions.onSubmit
+   * @param {(settings: import("../../protocol.js").Settings) => void} actions.onSubmit
    * @param {() => void} actions.onCancel
    * @param {() => void} actions.onForget prompts are to be kept no longer
    * @param {(picture: { width: number, height: number, steps: number }) => void} actions.onSize another size, or memory budget
    */
-  constructor({ onSubmit, onCancel, onForget, onSize }) {
+  constructor({ i18n, settings: store }, { onSubmit, onCancel, onForget, onSize }) {
+    this.#i18n = i18n;
+    this.#store = store;
     this.#onSize = onSize;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -87,9 +93,9 @@ export class Form {
     return readMemoryBudget(this.#memory.value).bytes;
   }
 
-  /** @param {import("../protocol.js").MemoryNeeds | null} needs of the size in the fields; null: not known */
+  /** @param {import("../../protocol.js").MemoryNeeds | null} needs of the size in the fields; null: not known */
   showMemory(needs) {
-    this.#memoryNeeds.textContent = needs ? memoryText(needs) : "";
+    showText(this.#memoryNeeds, needs ? () => memoryText(this.#i18n, needs) : "");
     this.#memoryNeeds.classList.toggle("field__message--error", Boolean(needs?.refusal));
   }
 
@@ -103,11 +109,23 @@ export class Form {
     else this.showMemory(null);
   }
 
-  /** Fills in what was remembered from the last visit. */
-  recall() {
-    const remembered = recallSettings(localStorage);
+  /** Fills in what was remembered from the last visit. @param {string} seed where none was */
+  recall(seed) {
+    const remembered = recallSettings(this.#store);
     this.#chosen = remembered.width !== undefined;
-    this.show({ seed: String(diceSeed()), ...remembered });
+    this.show({ seed, ...remembered });
+  }
+
+  /** Takes settings of a picture over, for one like it. @param {Partial<import("../events.js").PictureSettings>} settings */
+  take({ prompt, width, height, seed, steps }) {
+    this.show({
+      ...(prompt === undefined ? {} : { prompt }),
+      ...(width === undefined ? {} : { width: `${width}` }),
+      ...(height === undefined ? {} : { height: `${height}` }),
+      ...(steps === undefined ? {} : { steps: `${steps}` }),
+      ...(seed === undefined ? {} : { seed, newSeed: false }),
+    });
+    this.#remember();
   }
 
   /** @param {{ width: number, height: number, steps: number }} defaults of the model, unless people chose something */
@@ -135,17 +153,18 @@ export class Form {
     if (focused && wasBusy !== busy) (busy ? this.#cancel : this.#make).focus({ preventScroll: true });
   }
 
-  /** @param {Pick<import("../protocol.js").InspectInfo, "missingBytes"|"laterBytes"|"persistent">} info what is still to be downloaded */
+  /** @param {Pick<import("../../protocol.js").InspectInfo, "missingBytes"|"laterBytes"|"persistent">} info what is still to be downloaded */
   setMissing(info) {
     this.#missingBytes = info.missingBytes;
-    this.#later.textContent = laterText(info);
+    showText(this.#later, () => laterText(this.#i18n, info));
     this.#label(this.#make.disabled);
   }
 
   /** @param {boolean} busy */
   #label(busy) {
-    const first = this.#missingBytes > 0 ? `Download ${formatBytes(this.#missingBytes)} and start` : "Make the picture";
-    this.#make.textContent = busy ? "Making the picture" : first;
+    const missing = this.#missingBytes;
+    const key = busy ? "make.button.busy" : missing > 0 ? "make.button.download" : "make.button.make";
+    showText(this.#make, () => this.#i18n.t(key, { bytes: this.#i18n.bytes(missing) }));
   }
 
   /** @returns {FieldValues} */
@@ -158,7 +177,7 @@ export class Form {
 
   #remember() {
     this.#chosen = true;
-    rememberSettings(localStorage, this.#values());
+    rememberSettings(this.#store, this.#values());
   }
 
   #submit() {
@@ -181,15 +200,20 @@ export class Form {
     if (!submitted) delete errors.prompt;
     for (const name of FIELD_NAMES) {
       const message = element(`${name}-message`, HTMLElement);
-      message.textContent = errors[name] ?? notices[name] ?? "";
+      this.#say(message, errors[name] ?? notices[name] ?? null);
       message.classList.toggle("field__message--error", errors[name] !== undefined);
       this.#fields[name].setAttribute("aria-invalid", String(errors[name] !== undefined));
     }
     const { error } = readMemoryBudget(this.#memory.value);
-    element("memory-message", HTMLElement).textContent = error;
-    this.#memory.setAttribute("aria-invalid", String(error !== ""));
+    this.#say(element("memory-message", HTMLElement), error);
+    this.#memory.setAttribute("aria-invalid", String(error !== null));
     this.#tellSize();
     const format = `${this.#fields.width.value}x${this.#fields.height.value}`;
     for (const button of this.#formats) button.setAttribute("aria-pressed", String(button.dataset["format"] === format));
+  }
+
+  /** @param {HTMLElement} message @param {import("./settings.js").Remark | null} remark */
+  #say(message, remark) {
+    showText(message, remark ? () => this.#i18n.t(...remark) : "");
   }
 }

@@ -1,0 +1,56 @@
+/**
+ * What views tell each other without knowing each other. Detail types stand here, so that a listener and a teller cannot
+ * disagree unnoticed.
+ */
+
+/**
+ * The settings of a picture, as one view hands them to another; the seed decimal.
+ * @typedef {{ prompt: string, width: number, height: number, seed: string, steps: number }} PictureSettings
+ */
+
+/**
+ * @typedef {object} AppEvents
+ * @property {{ png: Uint8Array<ArrayBuffer>, settings: PictureSettings, seconds: number }} picture-made
+ * @property {Partial<PictureSettings>} use-settings the make view takes them into its form
+ * @property {{}} gallery-changed
+ * @property {{}} models-changed
+ * @property {{ manifest: string }} model-chosen its path on this site
+ * @property {{ busy: boolean }} busy whether the GPU is at work for somebody
+ * @property {{ downloading: boolean }} downloading whether parts of a model are on their way behind everything else; told again and again
+ * @property {{ info: import("../protocol.js").ReadyInfo }} ready a model runs on the GPU, or its kernels were measured again
+ * @property {{ view: string, params: URLSearchParams }} route a view is shown, the first time right after it was opened
+ * @property {{ language: string }} language what is shown by `showText` and in the markup has changed already
+ */
+
+export class Events {
+  /** @type {Map<keyof AppEvents, Set<(detail: any) => void>>} */
+  #listeners = new Map();
+
+  /**
+   * @template {keyof AppEvents} Name
+   * @param {Name} name
+   * @param {(detail: AppEvents[Name]) => void} listener
+   * @returns {() => void} stops listening
+   */
+  on(name, listener) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  /**
+   * Tells every listener; one that throws is reported and keeps nobody from hearing it.
+   * @template {keyof AppEvents} Name
+   * @param {Name} name
+   * @param {AppEvents[Name]} detail
+   */
+  emit(name, detail) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(detail);
+      } catch (error) {
+        reportError(error);
+      }
+    }
+  }
+}

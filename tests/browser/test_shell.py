@@ -1,0 +1,63 @@
+"""The page around its views: languages, directions, addresses, and what of it is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browser_visits import DESKTOP, PHONE, visit
+from playwright.sync_api import Browser, expect
+from server.raw_http import Server
+
+
+@pytest.fixture(scope="session")
+def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
+    """Where the small model's site is served."""
+    return f"http://{serve(tiny_site).authority}"
+
+
+def test_the_language_changes_at_once_and_is_remembered(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        page = one.open()
+        page.fill("#width", "500")
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        expect(page).to_have_title("Make – Kleinbild")
+        page.select_option("#language", "de")
+        expect(page.locator("#make-title")).to_have_text("Ein Bild machen")
+        expect(page.locator("#width-message")).to_have_text("Seiten sind Vielfache von 16: Aus 500 wird 496.")
+        expect(page).to_have_title("Bild machen – Kleinbild")
+        page.select_option("#language", "ar")
+        expect(page.locator("html")).to_have_attribute("dir", "rtl")
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": size["width"], "height": size["height"]})
+            wide = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert wide == 0
+        masthead = page.locator(".masthead__name").bounding_box()
+        assert masthead is not None and masthead["x"] > PHONE["width"] / 2, "the name stands at the right"
+        page.reload()
+        one.settle()
+        expect(page.locator("#make-title")).to_have_text("إنشاء صورة")
+        assert one.complaints == []
+
+
+def test_the_browsers_language_is_the_first(browser: Browser, url: str) -> None:
+    with visit(browser, url, locale="de-AT") as one:
+        page = one.open()
+        expect(page.locator("html")).to_have_attribute("lang", "de")
+        assert page.input_value("#language") == "de"
+
+
+def test_addresses_that_name_no_view_show_the_first(browser: Browser, url: str) -> None:
+    with visit(browser, f"{url}/#/nothing?prompt=x") as one:
+        page = one.open()
+        expect(page.locator("#view-make")).to_be_visible()
+        expect(page.locator("[data-link=make]")).to_have_attribute("aria-current", "page")
+        page.keyboard.press("Tab")
+        expect(page.locator("#skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_be_focused()
+        expect(page.locator("#view-make")).to_be_visible()
+        assert one.complaints == []
