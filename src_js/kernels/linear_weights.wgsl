@@ -49,11 +49,24 @@ fn load_run(n: u32, k: u32) -> Run {
   let halves = scales[block * (p.w_columns / 4u) + n / 4u];
 //#if ZERO_POINTS
   let nibbles = zero_points[block * (p.w_columns / 8u) + n / 8u] >> ((n & 4u) * 4u);
-  let zero = vec4<Number>(vec4<f32>((vec4<u32>(nibbles) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u))) + Number(1024.0);
-//#else
-  let zero = vec4<Number>(1032.0);
 //#endif
-  return Run(vec4<Number>(vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y))), zero);
+//#if HALVES
+//#if ZERO_POINTS
+  let zero_xy = bitcast<vec2<f16>>((nibbles & 0xfu) | ((nibbles & 0xf0u) << 12u) | 0x64006400u);
+  let zero_zw = bitcast<vec2<f16>>(((nibbles >> 8u) & 0xfu) | ((nibbles & 0xf000u) << 4u) | 0x64006400u);
+  let zero = vec4<f16>(zero_xy, zero_zw);
+//#else
+  let zero = vec4<f16>(1032.0h);
+//#endif
+  return Run(vec4<f16>(bitcast<vec2<f16>>(halves.x), bitcast<vec2<f16>>(halves.y)), zero);
+//#else
+//#if ZERO_POINTS
+  let zero = vec4<f32>((vec4<u32>(nibbles) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u)) + 1024.0;
+//#else
+  let zero = vec4<f32>(1032.0);
+//#endif
+  return Run(vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y)), zero);
+//#endif
 }
 
 // the values of (k, k + 1) of one column: a code in the last bits of the half 1024 is 1024 + code

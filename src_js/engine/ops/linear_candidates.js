@@ -98,12 +98,12 @@ const HALVES = [
   packed({ m: 128, n: 128, k: 64, threadM: 8, threadN: 8 }),
   packed({ m: 64, n: 128, k: 32, threadM: 8, threadN: 8 }),
   packed({ m: 128, n: 64, k: 64, threadM: 8, threadN: 4 }),
-  packed({ m: 64, n: 128, k: 64, threadM: 8, threadN: 8 }),
-  packed({ m: 64, n: 64, k: 64, threadM: 8, threadN: 4 }),
   packed({ m: 64, n: 64, k: 64, threadM: 4, threadN: 4 }),
-  matrix({ m: 128, n: 128, k: 64, subgroupsM: 2, subgroupsN: 2 }),
+  packed({ m: 48, n: 64, k: 64, threadM: 6, threadN: 4 }),
+  matrix({ m: 128, n: 256, k: 32, subgroupsM: 2, subgroupsN: 4 }),
   matrix({ m: 128, n: 128, k: 32, subgroupsM: 2, subgroupsN: 2 }),
-  matrix({ m: 64, n: 128, k: 32, subgroupsM: 2, subgroupsN: 2 }),
+  matrix({ m: 96, n: 128, k: 32, subgroupsM: 2, subgroupsN: 2 }),
+  matrix({ m: 96, n: 64, k: 32, subgroupsM: 2, subgroupsN: 2 }),
 ];
 
 /**
