@@ -11,8 +11,8 @@ import { trustedScriptUrl } from "./trusted_types.js";
  * @typedef {"none"|"offered"|"afterwards"} UpdateState
  */
 
-/** How long nothing may be on its way before an accepted version is taken: the next picture of a queue begins sooner. */
-const REST_MS = 400;
+/** How long nothing may be on its way before an accepted version is taken: the next picture of a queue begins sooner, the last is stored. */
+const REST_MS = 1000;
 /** How often a page that stays open asks for a new version, at most. */
 const ASK_MS = 60 * 60 * 1000;
 /** The lock by which a page tells which build it runs; site/sw.js.j2 reads it. */

@@ -77,9 +77,9 @@ export function allSteps() {
  * @type {Record<import("./platform.js").System, Step[]>}
  */
 const GPU_STEPS = {
-  linux: steps("linuxAmd", "linuxOthers", "linuxFlags", "linuxDriver", "linuxGroup", "blocklist", "gpuPage"),
+  linux: steps("linuxAmd", "linuxOthers", "linuxFlags", "linuxDriver", "linuxGroup", "gpuPage", "blocklist"),
   chromeos: steps("chromeosUpdate", "chromeosFlags", "gpuPage"),
-  windows: steps("acceleration", "windowsDriver", "windowsRemote", "blocklist", "gpuPage"),
+  windows: steps("acceleration", "windowsDriver", "windowsRemote", "gpuPage", "blocklist"),
   mac: steps("acceleration", "macUpdate", "gpuPage"),
   android: steps("androidVersion", "androidMemory", "gpuPage"),
   ios: steps("ios"),

@@ -96,7 +96,7 @@ export class KernelsSection {
       dropped ? this.#t("kernels.left_out") : tflops > 0 ? flopsText(tflops) : this.#t("kernels.not_timed"));
     const row = (/** @type {typeof candidates[number]} */ one, /** @type {string} */ mark) => [
       this.#work(one.kind), { text: one.name, code: true }, number([speed(one), mark].filter(Boolean).join(", ")),
-      one.dropped ? { text: one.dropped, code: true } : number(one.error.toExponential(1)),
+      one.dropped ? { text: one.dropped, code: true, className: "facts__wrap" } : number(errorText(one.error)),
     ];
     const chosen = candidates.filter((one) => one.chosen);
     part("chosen").hidden = chosen.length === 0;
@@ -120,7 +120,8 @@ export class KernelsSection {
       const words = [this.#t(`check.${result}`), chosen && name ? this.#t("kernels.chosen") : ""].filter(Boolean).join(", ");
       return [
         this.#work(kind), { text: name || "–", code: true }, { text: words, className: result === "right" ? "" : "facts__bad" },
-        problem !== "" ? { text: problem, code: true } : number(this.#t("check.error_of", { error: error.toExponential(1), limit: limit.toExponential(1) })),
+        problem !== "" ? { text: problem, code: true, className: "facts__wrap" }
+          : number(this.#t("check.error_of", { error: errorText(error), limit: errorText(limit) })),
       ];
     }));
   }
@@ -136,4 +137,9 @@ export class KernelsSection {
   #t(key, values = {}) {
     return this.#i18n.t(`diagnosis.${key}`, values);
   }
+}
+
+/** @param {number} error relative @returns {string} as engineers write it, the same in every language */
+function errorText(error) {
+  return error === 0 ? "0" : error.toExponential(1);
 }

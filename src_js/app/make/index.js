@@ -7,11 +7,13 @@ import { element } from "../elements.js";
 import { showText } from "../localise.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
-import { KernelsView } from "./kernels_view.js";
 import { Roll } from "./roll.js";
 import { diceSeed } from "./settings.js";
 import { Studio } from "./studio.js";
 import { backgroundText, deviceText } from "./wording.js";
+
+/** Pictures may be wrong: that is not said in passing. */
+const WARNING_SECONDS = 60;
 
 /** @param {import("../app.js").App} app */
 export async function openMake(app) {
@@ -24,15 +26,17 @@ export async function openMake(app) {
     onForget: () => void studio.forgetPrompts(),
     onSize: (picture) => void studio.plan(picture),
   });
-  const kernels = new KernelsView(i18n, { onTune: () => void studio.tune() });
   const studio = new Studio(client, site.manifest, {
     form,
     frame,
-    kernels,
     roll,
     showReady(info) {
       showText(element("device", HTMLElement), () => deviceText(i18n, info));
       events.emit("ready", { info });
+      if (!info.kernels.kinds.some(({ problem }) => problem !== "")) return;
+      app.toast(i18n.t("make.kernels_wrong"), {
+        action: i18n.t("shell.view.diagnosis"), onAction: () => app.navigate("diagnosis"), seconds: WARNING_SECONDS,
+      });
     },
     showBackground(state) {
       showText(element("background", HTMLElement), () => backgroundText(i18n, state));

@@ -20,7 +20,6 @@ import { asKleinbildError } from "../../errors.js";
  * @property {Pick<import("./roll.js").Roll, "add"|"mark"|"setEnabled"|"next">} roll
  * @property {(info: import("../../protocol.js").ReadyInfo) => void} showReady
  * @property {(state: import("../../protocol.js").BackgroundState) => void} showBackground
- * @property {Pick<import("./kernels_view.js").KernelsView, "show"|"setEnabled">} kernels
  * @property {(png: Uint8Array<ArrayBuffer>, settings: Settings, seconds: number) => string} pictureMade tells of it; where it can be seen
  * @property {(busy: boolean) => void} tellBusy
  * @property {() => void} keepStorage asks the browser not to evict the model
@@ -39,7 +38,7 @@ export class Studio {
   #shown = null;
 
   /**
-   * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
+   * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"forgetPrompts"|"cancel"
    *   |"onFailure"|"onBackground">} client
    * @param {string} manifestUrl
    * @param {Views} views
@@ -115,23 +114,6 @@ export class Studio {
     if (this.#busy) this.client.cancel();
   }
 
-  /** Measures the kernels again; the picture that was shown comes back afterwards. @returns {Promise<void>} never rejected */
-  async tune() {
-    if (this.#busy || !this.#ready) return;
-    const { frame, roll } = this.views;
-    this.#setBusy(true);
-    frame.begin(roll.next);
-    frame.bringIntoView();
-    try {
-      this.#showInfo(await this.client.tune((progress) => frame.showProgress(progress, frame.elapsed)));
-      this.#showLast();
-    } catch (caught) {
-      this.#showFailure(asKleinbildError(caught));
-    } finally {
-      this.#setBusy(false);
-    }
-  }
-
   /** Removes what was kept of prompts. @returns {Promise<void>} never rejected */
   async forgetPrompts() {
     try {
@@ -173,13 +155,7 @@ export class Studio {
     const info = await this.client.start({ manifestUrl: this.manifestUrl, precision: PRECISION, background: true }, onProgress);
     this.#ready = true;
     this.views.form.setMissing(NOTHING);
-    this.#showInfo(info);
-  }
-
-  /** @param {import("../../protocol.js").ReadyInfo} info */
-  #showInfo(info) {
     this.views.showReady(info);
-    this.views.kernels.show(info.kernels);
   }
 
   async #showMissing() {
@@ -192,7 +168,6 @@ export class Studio {
     this.#busy = busy;
     this.views.form.setBusy(busy);
     this.views.roll.setEnabled(!busy);
-    this.views.kernels.setEnabled(!busy);
     this.views.tellBusy(busy);
   }
 }

@@ -25,7 +25,7 @@ test("nothing is found where everything works", () => {
 describe("advice for each platform", () => {
   test("Linux: flags for AMD and for the others, the driver, and who may use it", () => {
     const linux = withoutGpu(platform({}));
-    assert.deepEqual(keys(linux), ["linux-amd", "linux-others", "linux-flags", "linux-driver", "linux-group", "blocklist", "gpu-page"]);
+    assert.deepEqual(keys(linux), ["linux-amd", "linux-others", "linux-flags", "linux-driver", "linux-group", "gpu-page", "blocklist"]);
     assert.equal(linux[0]?.code, "chromium --enable-unsafe-webgpu --ozone-platform=x11 --use-angle=vulkan --enable-features=Vulkan,VulkanFromANGLE");
     assert.deepEqual(keys(withoutWebgpu(platform({ version: 100 }))).slice(0, 2), ["recent-browser", "linux-amd"]);
   });
