@@ -144,6 +144,7 @@ class Diagnosis {
       area.value = text;
       area.focus();
       area.select();
+      area.scrollTop = 0;
       toast(i18n.t("diagnosis.not_copied"));
     }
   }
