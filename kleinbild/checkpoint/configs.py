@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kleinbild.checkpoint.json_file import ConfigFile, is_positive_number
@@ -40,6 +40,7 @@ VAE_BLOCKS = 4  # three doublings after the 2x2 patches: one latent token is 16x
 MAX_WIDTH = 1 << 17
 MAX_LAYERS = 1 << 10
 HEAD_DIM_STEP = 8
+TEXT_LENGTHS = (16, 4096)  # the chat template takes 12 tokens; the page's manifest ends at 4096
 
 COMPONENTS = {
     "text_encoder": ("Qwen3ForCausalLM", "Qwen3Model"),
@@ -113,7 +114,9 @@ def model_config(files: ConfigFiles) -> ModelConfig:
         transformer=transformer,
         vae_decoder=vae_decoder,
         scheduler=_scheduler(files.scheduler),
-        prompt=PROMPT,
+        prompt=replace(
+            PROMPT, text_seq_len=index.integer("kleinbild_text_seq_len", *TEXT_LENGTHS, PROMPT.text_seq_len)
+        ),
         default_width=DEFAULT_SIZE_PIXELS,
         default_height=DEFAULT_SIZE_PIXELS,
         default_steps=DEFAULT_STEPS,

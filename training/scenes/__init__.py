@@ -1,0 +1,24 @@
+"""Synthetic captioned scenes: sampled, described, packed and drawn, all deterministic by seed."""
+
+from training.scenes.captions import describe
+from training.scenes.mix import EVALUATION, TRAINING, Mix
+from training.scenes.pack import PackedScenes, pack
+from training.scenes.render import render, to_bytes
+from training.scenes.sampling import sample
+from training.scenes.scene import Background, Item, Part, Scene
+
+__all__ = [
+    "EVALUATION",
+    "TRAINING",
+    "Background",
+    "Item",
+    "Mix",
+    "PackedScenes",
+    "Part",
+    "Scene",
+    "describe",
+    "pack",
+    "render",
+    "sample",
+    "to_bytes",
+]
