@@ -4,8 +4,9 @@
  */
 
 /**
- * @typedef {"no-webgpu"|"no-adapter"|"out-of-memory"|"device-lost"|"bad-manifest"|"bad-shard"|"download-failed"
+ * @typedef {"no-webgpu"|"no-adapter"|"out-of-memory"|"device-lost"|"worker-lost"|"in-use"|"bad-manifest"|"bad-shard"|"download-failed"
  *   |"incomplete"|"storage-full"|"too-large"|"cancelled"|"bad-input"|"internal"} ErrorCode
+ *   worker-lost: the page's worker ended unasked, a new one begins with the next call; in-use: another tab has what was asked for
  */
 
 export class KleinbildError extends Error {

@@ -1,5 +1,5 @@
 /**
- * The manifest of a packaged model, schema 2: what kleinbild/package/manifest.py writes and the worker reads.
+ * The manifest of a packaged model, schema 3: what kleinbild/package/manifest.py writes and the worker reads.
  * The manifest is treated as hostile input: nothing downstream checks a type, a bound, an index or an offset
  * again. Readers and typedefs are held equal by the type checker; FIELDS lets a test hold them equal to the
  * Python classes.
@@ -103,11 +103,13 @@ import { boolean, integer, list, matching, notNegative, oneOf, positive, record,
  * @property {TensorPart[]} parts in order of rows, covering all of them
  *
  * @typedef {object} Manifest
- * @property {2} schema
+ * @property {3} schema
  * @property {string} id
  * @property {string} name
  * @property {string} revision
  * @property {string} notice what the page tells the user about this model, "" when nothing
+ * @property {string[]} examples prompts that suit the model, or none
+ * @property {number[][]} sizes [width, height] in pixels that suit the model, or none
  * @property {TensorFormat} weights
  * @property {ModelConfig} config
  * @property {FileRef} tokenizer
@@ -117,7 +119,7 @@ import { boolean, integer, list, matching, notNegative, oneOf, positive, record,
  * @property {Shard[]} shards
  */
 
-const SCHEMA = 2;
+const SCHEMA = 3;
 export const SHARD_BYTES = 64 * 1024 * 1024;
 const MAX_DIMENSION = 1 << 24;
 const MAX_LAYERS = 1024;
@@ -125,6 +127,9 @@ const MAX_TENSORS = 20000;
 const MAX_SHARDS = 8192;
 const MAX_TABLE_ROWS = 256;
 const ALIGNMENT_BYTES = 256;
+const MAX_EXAMPLES = 24;
+const MAX_EXAMPLE_CHARACTERS = 300;
+const MAX_SIZES = 12;
 const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -133,6 +138,11 @@ const layers = integer(1, MAX_LAYERS);
 const epsilon = positive(1);
 const theta = positive(1e12);
 const imageSide = integer(16, 2048);
+/** @type {import("./reader.js").Reader<number>} */
+const suggestedSide = (value, where) => {
+  const side = imageSide(value, where);
+  return side % 16 === 0 ? side : refuse(where, `not a multiple of 16: ${side}`);
+};
 const index = integer(0, MAX_SHARDS - 1);
 const STAGES = /** @type {const} */ (["text_encoder", "embedding", "transformer", "modulation", "vae_decoder"]);
 /** Stages that a first picture can do without, or of which it needs a small part. */
@@ -261,6 +271,8 @@ const MANIFEST = {
   name: string(200),
   revision: string(200),
   notice: string(2000),
+  examples: list(string(MAX_EXAMPLE_CHARACTERS), 0, MAX_EXAMPLES),
+  sizes: list(list(suggestedSide, 2, 2), 0, MAX_SIZES),
   weights: format,
   config: record(CONFIG),
   tokenizer: record(FILE),
@@ -295,7 +307,8 @@ const readManifest = record(MANIFEST);
  * @throws {KleinbildError} "bad-manifest", naming the field
  */
 export function parseManifest(json) {
-  if (/** @type {{ schema?: unknown } | null | undefined} */ (json)?.schema === SCHEMA - 1) {
+  const { schema } = /** @type {{ schema?: unknown }} */ (json ?? {});
+  if (schema === SCHEMA - 1 || schema === SCHEMA - 2) {
     throw new KleinbildError("bad-manifest", "This model was packaged by an earlier build: package the model again.");
   }
   const manifest = readManifest(json, "manifest");

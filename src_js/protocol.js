@@ -22,17 +22,20 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "start", manifestUrl: string, precision: Precision, background: boolean }} StartMessage background: once a picture was
  *   made, what only other pictures need may be downloaded, too
  * @typedef {{ type: "plan", job: number, manifestUrl: string, precision: Precision,
- *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null }} PlanMessage what a picture will need of the GPU's memory
- * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null }}
- *   GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself never is;
- *   memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest
+ *   picture: { width: number, height: number, steps: number }, memoryBudget: number | null, preview?: boolean }} PlanMessage what a picture
+ *   will need of the GPU's memory; preview: with previews, where they fit
+ * @typedef {{ type: "generate", job: number, settings: Settings, trace: boolean, keepPrompt: boolean, memoryBudget?: number | null,
+ *   preview?: boolean }} GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself
+ *   never is; memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest; preview: previews are wanted after the steps
  * @typedef {{ type: "tune" }} TuneMessage measures the kernels again and answers "ready"; a cancel without a job ends it
  * @typedef {{ type: "diagnose", job: number, manifestUrl: string, precision: Precision }} DiagnoseMessage what is known of the GPU
  * @typedef {{ type: "self-check", job: number, manifestUrl: string, precision: Precision }} SelfCheckMessage runs every kernel against its
  *   reference
+ * @typedef {{ type: "usage", job: number }} AskUsageMessage what the worker holds
  * @typedef {{ type: "forget" }} ForgetMessage removes what was kept of prompts
  * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
- * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | DiagnoseMessage | SelfCheckMessage | ForgetMessage | CancelMessage} ToWorker
+ * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | DiagnoseMessage | SelfCheckMessage
+ *   | AskUsageMessage | ForgetMessage | CancelMessage} ToWorker
  */
 
 /**
@@ -41,7 +44,10 @@ import { KleinbildError } from "./errors.js";
  * @property {number} missingBytes of them, still to be downloaded
  * @property {number} laterBytes still to be downloaded that only some pictures need
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
+ * @property {string} model the manifest's id
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ * @property {string[]} examples prompts that suit the model, or none
+ * @property {{ width: number, height: number }[]} sizes pixels that suit the model, or none
  */
 
 /**
@@ -50,7 +56,11 @@ import { KleinbildError } from "./errors.js";
  * @property {number} whole with all of them kept, so that the next picture starts at once
  * @property {number} budget that it may use
  * @property {string} refusal why it cannot be made here, "" when it can
+ * @property {StageFlops} flops
+ * @property {boolean} [previews] whether there will be previews, of a picture that asked for them
  */
+
+/** Arithmetic of one picture's stages; transformer: of one step. @typedef {{ text_encoder: number, transformer: number, vae_decoder: number }} StageFlops */
 
 /**
  * @typedef {object} KernelReport one kind of work and the kernels that can do it on this GPU
@@ -127,6 +137,17 @@ import { KleinbildError } from "./errors.js";
  * @property {string} problem why it stopped, "" while it goes on; it is tried again after the next picture
  */
 
+/**
+ * @typedef {object} Usage what the worker holds; all zero while no model is on the GPU
+ * @property {number} bytes of GPU memory
+ * @property {number} peakBytes the most that was in use at once since the model was started
+ * @property {number} buffers on the GPU
+ * @property {number} bindGroups of programs that can run
+ * @property {number} pipelines compiled
+ * @property {number} reads from the GPU that are under way
+ * @property {number} files of the model held open
+ */
+
 /** @typedef {"int32"|"float32"|"uint8"} TraceType */
 
 /**
@@ -136,6 +157,7 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
  * @typedef {{ type: "diagnosed", job: number, facts: GpuFacts }} DiagnosedMessage
  * @typedef {{ type: "checked", job: number, report: SelfCheckReport }} CheckedMessage
+ * @typedef {{ type: "usage", job: number, usage: Usage }} UsageMessage
  * @typedef {{ type: "forgotten" }} ForgottenMessage
  * @typedef {{ type: "background" } & BackgroundState} BackgroundMessage
  * @typedef {object} TraceMessage
@@ -145,6 +167,21 @@ import { KleinbildError } from "./errors.js";
  * @property {TraceType} dtype
  * @property {number[]} shape
  * @property {Int32Array | Float32Array | Uint8Array | Uint8ClampedArray} data
+ *
+ * @typedef {object} PreviewMessage what the picture looks like so far: the estimate of the clean picture after a step, decoded small. Not
+ *   after every step where a step is quick, and none after the last, which the picture itself follows
+ * @property {"preview"} type
+ * @property {number} job
+ * @property {number} step finished ones: 1 .. steps - 1
+ * @property {number} width pixels; of the picture's shape within one pixel of its own grid, to be stretched to the picture's size
+ * @property {number} height
+ * @property {Uint8ClampedArray<ArrayBuffer>} rgba opaque pixels, row by row
+ *
+ * @typedef {object} ResumedMessage the GPU was lost in the middle of a picture, and the picture goes on from its last finished step
+ * @property {"resumed"} type
+ * @property {number} job
+ * @property {number} step finished ones that are kept
+ * @property {number} losses in this picture so far
  *
  * @typedef {object} ResultMessage
  * @property {"result"} type
@@ -160,7 +197,8 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | DiagnosedMessage | CheckedMessage | ForgottenMessage | BackgroundMessage | TraceMessage | ResultMessage | ErrorMessage} FromWorker
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | DiagnosedMessage | CheckedMessage | UsageMessage | ForgottenMessage | BackgroundMessage | TraceMessage
+ *   | PreviewMessage | ResumedMessage | ResultMessage | ErrorMessage} FromWorker
  */
 
 export const MAX_PROMPT_CHARACTERS = 100_000;

@@ -17,6 +17,7 @@ from kleinbild.bundle.recognise import recognise
 from kleinbild.canonical import TensorSpec, expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Dense, Weight
 
 
@@ -58,6 +59,11 @@ class Bundle:
     def notice(self) -> str:
         """What a user must be told about the model; "" when nothing."""
         return self._record.own.notice if self._record.own else ""
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """Prompts and sizes that suit the model."""
+        return self._record.own.suggestions if self._record.own else Suggestions()
 
     @property
     def weights_kind(self) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from kleinbild.bundle.config_checks import check_config
 from kleinbild.config import ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
+from kleinbild.suggestions import Suggestions, read_suggestions
 
 CONFIG_FILE = "flux2-config.json"
 SCHEMA = 1
@@ -58,6 +59,7 @@ class OwnRecord:
     config: ModelConfig
     name: str
     notice: str
+    suggestions: Suggestions
     weights_kind: str
 
 
@@ -136,7 +138,8 @@ def _own_record(path: Path, value: dict[str, Any]) -> OwnRecord:
     if weights not in WEIGHTS_KINDS:
         raise KleinbildError(f'{path}: "weights" is {weights!r}, expected one of {", ".join(WEIGHTS_KINDS)}')
     name = _text(path, own, "name", NAME_MAX_LENGTH)
-    return OwnRecord(config, name, _text(path, own, "notice", NOTICE_MAX_LENGTH), weights)
+    suggestions = read_suggestions(own.get("examples", []), own.get("sizes", []), f"{path}: kleinbild")
+    return OwnRecord(config, name, _text(path, own, "notice", NOTICE_MAX_LENGTH), suggestions, weights)
 
 
 def _model_name(folder: Path, value: dict[str, Any]) -> str:

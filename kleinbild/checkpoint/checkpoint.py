@@ -10,7 +10,7 @@ norm, lm_head, VAE encoder) is never looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from kleinbild.checkpoint.configs import (
     VAE_BLOCKS,
     ConfigFiles,
     model_config,
+    read_index_suggestions,
     read_name,
     read_notice,
 )
@@ -38,6 +39,7 @@ from kleinbild.checkpoint.original_keys import transformer_slices, vae_slices
 from kleinbild.checkpoint.safetensors import FLOAT_DTYPES, SafetensorsFile, SafetensorsFolder, TensorEntry
 from kleinbild.config import ModelConfig, config_to_json
 from kleinbild.errors import KleinbildError
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import all_finite
 
 # Stage -> folder and file stem of its weights (the libraries' own names).
@@ -86,6 +88,7 @@ class Checkpoint:
     config: ModelConfig
     name: str
     notice: str
+    suggestions: Suggestions
     expected: dict[str, dict[str, TensorSpec]]
     # What the checkpoint left open and was taken as published, a line each, for people.
     assumed: tuple[str, ...]
@@ -169,6 +172,7 @@ class Checkpoint:
         return {
             "name": self.name,
             "notice": self.notice,
+            "suggestions": asdict(self.suggestions),
             "config": config_to_json(self.config),
             "headers": sorted(file.header_sha256 for file in files),
             "files": {
@@ -261,6 +265,7 @@ def _opened(
         config=config,
         name=read_name(configs.index, own_name),
         notice=read_notice(configs.index),
+        suggestions=read_index_suggestions(configs.index),
         expected=expected_tensors(config),
         assumed=assumed,
         _weights=weights,

@@ -23,6 +23,7 @@ from kleinbild.config import (
     VaeDecoderConfig,
 )
 from kleinbild.errors import KleinbildError
+from kleinbild.suggestions import Suggestions, read_suggestions
 
 INDEX_FILE = "model_index.json"
 # Flux2KleinPipeline._get_qwen3_prompt_embeds: the chat template with one user turn and thinking switched off.
@@ -332,3 +333,9 @@ def read_name(index: ConfigFile, default: str | None = None) -> str:
 def read_notice(index: ConfigFile) -> str:
     """What the page is to tell its user about the model: "kleinbild_notice" of model_index.json, or ""."""
     return index.text("kleinbild_notice", 2000, "")
+
+
+def read_index_suggestions(index: ConfigFile) -> Suggestions:
+    """What the model suggests: "kleinbild_examples" and "kleinbild_sizes" of model_index.json, or nothing."""
+    examples, sizes = index.get("kleinbild_examples", []), index.get("kleinbild_sizes", [])
+    return read_suggestions(examples, sizes, str(index.path))

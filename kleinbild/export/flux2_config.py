@@ -7,7 +7,7 @@ our own: the ModelConfig, so that nothing has to be guessed back from graphs.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from kleinbild.config import config_to_json
@@ -84,6 +84,7 @@ def config_text(source: WeightSource, options: Options, vae: list[VaeGraph]) -> 
             "config": config_to_json(config),
             "name": source.name,
             "notice": source.notice,
+            **asdict(source.suggestions),
             "weights": options.weights,
         },
     }

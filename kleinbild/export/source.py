@@ -16,6 +16,7 @@ from onnx import TensorProto
 
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import BLOCK_SIZES
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -51,6 +52,11 @@ class WeightSource(TensorSource, Protocol):
     @property
     def notice(self) -> str:
         """What a user must be told about the model; "" when nothing."""
+        ...
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """Prompts and sizes that suit the model."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""The manifest of a packaged model, schema 2: the one description that packager, page and `check` share.
+"""The manifest of a packaged model, schema 3: the one description that packager, page and `check` share.
 
 The dataclasses are the schema; src_js/manifest.js has the same fields (a test keeps them equal). Reading is
 strict about fields and types; what the fields must be to each other is manifest_checks.py's. Nothing here
@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from kleinbild.config import MAX_EXACT_INTEGER, ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST_MAX_BYTES = 32 * 1024 * 1024
 
 Record = TypeVar("Record")
@@ -84,13 +84,18 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A model as the page downloads it; `table_sigmas` are the timesteps of the modulation table's rows."""
+    """A model as the page downloads it; `table_sigmas` are the timesteps of the modulation table's rows.
+
+    `examples` are prompts that suit the model, `sizes` [width, height] in pixels; either may be empty.
+    """
 
     schema: int
     id: str
     name: str
     revision: str
     notice: str
+    examples: tuple[str, ...]
+    sizes: tuple[tuple[int, ...], ...]
     weights: str
     config: ModelConfig
     tokenizer: FileRef
@@ -104,6 +109,8 @@ def new_manifest(
     *,
     name: str,
     notice: str,
+    examples: Iterable[str],
+    sizes: Iterable[Iterable[int]],
     weights: str,
     config: ModelConfig,
     tokenizer: FileRef,
@@ -120,6 +127,8 @@ def new_manifest(
         "schema": SCHEMA,
         "name": name,
         "notice": notice,
+        "examples": list(examples),
+        "sizes": [list(size) for size in sizes],
         "weights": weights,
         "config": asdict(config),
         "tokenizer": asdict(tokenizer),
@@ -144,7 +153,7 @@ def manifest_from_json(value: object, where: str = "manifest") -> Manifest:
 
     Raises KleinbildError for another schema, and for a missing, unknown or wrongly typed field, naming it.
     """
-    if isinstance(value, dict) and value.get("schema") == 1:
+    if isinstance(value, dict) and value.get("schema") in range(1, SCHEMA):
         raise KleinbildError(f"{where}: packaged by an earlier build: package the model again")
     if isinstance(value, dict) and value.get("schema") != SCHEMA:
         raise KleinbildError(

@@ -22,6 +22,7 @@ from kleinbild.package.manifest import FileRef, Manifest, Tensor
 from kleinbild.package.schedule import MAX_TABLE_ROWS
 from kleinbild.package.shards import SHARD_BYTES, SPLITTABLE
 from kleinbild.package.stages import MODULATION_TABLE, STAGES, TABLE_STAGE, stage_tensors, table_spec
+from kleinbild.suggestions import read_suggestions
 from kleinbild.weights import BLOCK_SIZES
 
 FORMATS = {
@@ -66,6 +67,7 @@ def _check_head(manifest: Manifest) -> None:
         text = getattr(manifest, field)
         if len(text) > limit or not text.replace("\n", "").isprintable():
             raise KleinbildError(f"{field} is longer than {limit} characters or not printable")
+    read_suggestions(manifest.examples, manifest.sizes, "manifest")
     if not _SHA256.fullmatch(manifest.revision):
         raise KleinbildError(f"revision {manifest.revision[:80]!r} is no SHA-256")
     if manifest.weights not in FORMATS["linear"]:

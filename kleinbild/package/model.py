@@ -21,6 +21,7 @@ from kleinbild.package.shards import SHARD_BYTES, ShardWriter
 from kleinbild.package.stages import MODULATION_TABLE, TABLE_STAGE, stage_tensors
 from kleinbild.package.store import FileStore
 from kleinbild.package.vocabulary import read_vocabulary, vocabulary_bytes
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Dense, Weight
 
 Log = Callable[[str], None]
@@ -40,6 +41,10 @@ class ModelSource(Protocol):
     @property
     def notice(self) -> str:
         """What the page must tell about the model, "" for nothing."""
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """Prompts and sizes that suit the model."""
 
     @property
     def weights_kind(self) -> str:
@@ -80,6 +85,8 @@ def package_model(
     manifest = new_manifest(
         name=source.name,
         notice=source.notice,
+        examples=source.suggestions.examples,
+        sizes=source.suggestions.sizes,
         weights=source.weights_kind,
         config=config,
         tokenizer=tokenizer,

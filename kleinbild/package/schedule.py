@@ -17,8 +17,10 @@ from kleinbild.package.shards import SHARD_BYTES
 
 Float32 = npt.NDArray[np.float32]
 
-# Width and height in pixels of the page's buttons, and 768 x 768; a size has the sigmas of its turned one.
-PRESET_SIZES = ((256, 256), (512, 512), (768, 512), (768, 768), (1024, 1024))
+# Width and height in pixels of the page's buttons, where the model suggests no sizes of its own.
+PAGE_SIZES = ((256, 256), (512, 512), (768, 512), (512, 768), (768, 768), (1024, 1024))
+# A size has the sigmas of its turned one.
+PRESET_SIZES = tuple(size for size in PAGE_SIZES if size[0] >= size[1])
 MAX_TABLE_ROWS = 256
 
 # Two straight lines in the token count, fitted at 200 and at 10 steps; beyond 4300 tokens the first alone.

@@ -21,6 +21,7 @@ from kleinbild.package.catalogues import FALLBACK, Catalogue, read_catalogues
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.markup import fill_page
+from kleinbild.package.schedule import PAGE_SIZES
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"
@@ -80,6 +81,8 @@ def write_shell(source: ShellSource, root: Path, manifest: Manifest) -> str:
             "name": manifest.name,
             "notice": manifest.notice,
             "weights": manifest.weights,
+            "examples": manifest.examples,
+            "sizes": manifest.sizes or PAGE_SIZES,
         },
         "manifest_path": manifest_path,
         "views": source.views(),

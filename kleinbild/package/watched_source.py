@@ -8,6 +8,7 @@ from pathlib import Path
 from kleinbild.canonical import expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.package.model import ModelSource
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Dense, Weight
 
 
@@ -40,6 +41,11 @@ class WatchedSource:
     def notice(self) -> str:
         """What the page must tell about the model."""
         return self._source.notice
+
+    @property
+    def suggestions(self) -> Suggestions:
+        """Prompts and sizes that suit the model."""
+        return self._source.suggestions
 
     @property
     def weights_kind(self) -> str:

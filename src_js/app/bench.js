@@ -6,7 +6,7 @@ import { checkOptions } from "../bench_protocol.js";
 import { asKleinbildError } from "../errors.js";
 import { BenchClient } from "./bench_client.js";
 import { BenchView } from "./bench_view.js";
-import { gpuProblem } from "./capabilities.js";
+import { findGpu } from "./capabilities.js";
 import { element } from "./elements.js";
 import { I18n } from "./i18n.js";
 import { FALLBACK, fetchCatalogue } from "./language.js";
@@ -40,7 +40,7 @@ async function start(quick) {
 }
 
 async function openForPeople() {
-  const problem = await gpuProblem(navigator.gpu);
+  const { problem } = await findGpu(navigator.gpu);
   if (problem) view.fail(problem);
   else view.ready();
 }

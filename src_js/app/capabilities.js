@@ -7,10 +7,12 @@ import { KleinbildError } from "../errors.js";
 
 /**
  * @param {GPU | undefined} gpu navigator.gpu
- * @returns {Promise<KleinbildError | null>} why not, or null
+ * @returns {Promise<{ problem: KleinbildError | null, adapter: string }>} problem: why not; adapter: as the browser names it, "" without one
  */
-export async function gpuProblem(gpu) {
-  if (!gpu) return new KleinbildError("no-webgpu", "navigator.gpu is missing.");
+export async function findGpu(gpu) {
+  if (!gpu) return { problem: new KleinbildError("no-webgpu", "navigator.gpu is missing."), adapter: "" };
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
-  return adapter ? null : new KleinbildError("no-adapter", "navigator.gpu.requestAdapter() gave no adapter.");
+  if (!adapter) return { problem: new KleinbildError("no-adapter", "navigator.gpu.requestAdapter() gave no adapter."), adapter: "" };
+  const { vendor, architecture, device, description } = adapter.info;
+  return { problem: null, adapter: [vendor, architecture, device, description].filter(Boolean).join(" ") };
 }

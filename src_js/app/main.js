@@ -9,9 +9,10 @@ import { element } from "./elements.js";
 import { Events } from "./events.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { showText } from "./localise.js";
-import { offerUpdates } from "./update_banner.js";
+import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
+import { offerUpdates } from "./update_banner.js";
 import { WorkerClient } from "./worker_client.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -45,6 +46,7 @@ async function openPage() {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
   });
+  await joinOwnership(app);
   await router.start();
 }
 

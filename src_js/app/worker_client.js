@@ -18,16 +18,23 @@ import { trustedScriptUrl } from "./trusted_types.js";
  *   picture was made, the rest of the model may be downloaded, too (default: no)
  * @typedef {import("../protocol.js").ResultMessage} Result
  * @typedef {Pick<import("../protocol.js").TraceMessage, "dtype"|"shape"|"data">} Trace
+ * @typedef {Pick<import("../protocol.js").PreviewMessage, "step"|"width"|"height"|"rgba">} Preview
+ * @typedef {Pick<import("../protocol.js").ResumedMessage, "step"|"losses">} Resumption
+ *
+ * @typedef {object} Listeners what a call may be told besides its answer
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(name: string, trace: Trace) => void} [onTrace] asks for every boundary of the pipeline
+ * @property {(preview: Preview) => void} [onPreview] asks for previews, where the GPU's memory and the model's speed allow them
+ * @property {(resumption: Resumption) => void} [onResume] the GPU was lost, and the picture goes on
  */
 
 /**
  * @typedef {object} Pending
- * @property {"inspected"|"planned"|"ready"|"diagnosed"|"checked"|"result"|"forgotten"} answer
+ * @property {"inspected"|"planned"|"ready"|"diagnosed"|"checked"|"result"|"usage"|"forgotten"} answer
  * @property {number | null} job
  * @property {(message: any) => void} resolve
  * @property {(error: KleinbildError) => void} reject
- * @property {((progress: Progress) => void) | undefined} onProgress
- * @property {((name: string, trace: Trace) => void) | undefined} onTrace
+ * @property {Listeners} listeners
  */
 
 export class WorkerClient {
@@ -46,6 +53,8 @@ export class WorkerClient {
     this.onFailure = undefined;
     /** @type {((state: BackgroundState) => void) | undefined} */
     this.onBackground = undefined;
+    /** Throws while this page may not use the GPU. @type {(() => void) | undefined} */
+    this.gate = undefined;
   }
 
   /** @param {string} manifestUrl @returns {Promise<InspectInfo>} what is still to be downloaded; downloads nothing */
@@ -71,23 +80,22 @@ export class WorkerClient {
    * @returns {Promise<ReadyInfo>}
    */
   async start({ manifestUrl, precision, background = false }, onProgress) {
-    const { info } = await this.#ask({ type: "start", manifestUrl, precision, background }, "ready", null, onProgress);
+    const { info } = await this.#ask({ type: "start", manifestUrl, precision, background }, "ready", null, { onProgress });
     this.#started = { manifestUrl, precision, background };
     return info;
   }
 
   /**
    * @param {Settings} settings
-   * @param {{ onProgress?: (progress: Progress) => void, onTrace?: (name: string, trace: Trace) => void, keepPrompt?: boolean,
-   *   memoryBudget?: number | null }} [options] keepPrompt: what the text encoder makes of the prompt may be kept on this device
-   *   (default: yes); memoryBudget: bytes of GPU memory (default: what the GPU's facts suggest)
+   * @param {Listeners & { keepPrompt?: boolean, memoryBudget?: number | null }} [options] keepPrompt: what the text encoder makes of the
+   *   prompt may be kept on this device (default: yes); memoryBudget: bytes of GPU memory (default: what the GPU's facts suggest)
    * @returns {Promise<Result>}
    */
-  async generate(settings, { onProgress, onTrace, keepPrompt = true, memoryBudget = null } = {}) {
-    if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
+  async generate(settings, { keepPrompt = true, memoryBudget = null, ...listeners } = {}) {
+    if (!this.#worker && this.#started) await this.start(this.#started, listeners.onProgress);
     const job = ++this.#jobs;
-    const trace = onTrace !== undefined;
-    return this.#ask({ type: "generate", job, settings, trace, keepPrompt, memoryBudget }, "result", job, onProgress, onTrace);
+    const wanted = { trace: listeners.onTrace !== undefined, preview: listeners.onPreview !== undefined };
+    return this.#ask({ type: "generate", job, settings, ...wanted, keepPrompt, memoryBudget }, "result", job, listeners);
   }
 
   /**
@@ -97,7 +105,13 @@ export class WorkerClient {
    */
   async tune(onProgress) {
     if (!this.#worker && this.#started) await this.start(this.#started, onProgress);
-    return (await this.#ask({ type: "tune" }, "ready", null, onProgress)).info;
+    return (await this.#ask({ type: "tune" }, "ready", null, { onProgress })).info;
+  }
+
+  /** @returns {Promise<import("../protocol.js").Usage>} what the worker holds of GPU and files */
+  async usage() {
+    const job = ++this.#jobs;
+    return (await this.#ask({ type: "usage", job }, "usage", job)).usage;
   }
 
   /**
@@ -118,7 +132,7 @@ export class WorkerClient {
    */
   async selfCheck(asked, onProgress) {
     const job = ++this.#jobs;
-    const { report } = await this.#ask({ type: "self-check", job, ...asked }, "checked", job, onProgress);
+    const { report } = await this.#ask({ type: "self-check", job, ...asked }, "checked", job, { onProgress });
     return report;
   }
 
@@ -142,14 +156,14 @@ export class WorkerClient {
    * @param {ToWorker} message
    * @param {Pending["answer"]} answer
    * @param {number | null} job
-   * @param {Pending["onProgress"]} [onProgress]
-   * @param {Pending["onTrace"]} [onTrace]
+   * @param {Listeners} [listeners]
    * @returns {Promise<any>}
    */
-  #ask(message, answer, job, onProgress, onTrace) {
+  #ask(message, answer, job, listeners = {}) {
     return new Promise((resolve, reject) => {
+      if (answer === "ready" || answer === "result") this.gate?.();
       this.#worker ??= this.#create();
-      this.#pending.add({ answer, job, resolve, reject, onProgress, onTrace });
+      this.#pending.add({ answer, job, resolve, reject, listeners });
       this.#worker.postMessage(message);
     });
   }
@@ -170,8 +184,11 @@ export class WorkerClient {
     const job = "job" in message ? message.job : null;
     for (const pending of this.#pending) {
       if (pending.job !== job) continue;
-      if (message.type === "progress") pending.onProgress?.(message);
-      else if (message.type === "trace") pending.onTrace?.(message.name, message);
+      const { onProgress, onTrace, onPreview, onResume } = pending.listeners;
+      if (message.type === "progress") onProgress?.(message);
+      else if (message.type === "trace") onTrace?.(message.name, message);
+      else if (message.type === "preview") onPreview?.(message);
+      else if (message.type === "resumed") onResume?.(message);
       else if (message.type === pending.answer) {
         this.#pending.delete(pending);
         pending.resolve(message);
@@ -202,5 +219,5 @@ export class WorkerClient {
 
 /** @param {string} reason */
 function broken(reason) {
-  return new KleinbildError("internal", `The page's worker stopped: ${reason}. Try again; reload the page if it stays.`);
+  return new KleinbildError("worker-lost", `The page's worker stopped: ${reason}. Try again; reload the page if it stays.`);
 }

@@ -16,6 +16,8 @@ import { Tensor, elementBytes } from "./tensor.js";
 import { Tuning } from "./tuning/tuning.js";
 import { floatsFromHalves } from "./half.js";
 
+/** @typedef {{bytes: number, peakBytes: number, buffers: number, bindGroups: number, pipelines: number, reads: number}} EngineUsage */
+
 export class Engine {
   /** @type {Map<string, Promise<GPUComputePipeline>>} */
   #pipelines = new Map();
@@ -35,6 +37,10 @@ export class Engine {
     this.executor = new Executor(device, () => this.check());
     this.tuning = new Tuning();
     this.maxDispatchFlops = maxDispatchFlops(info);
+    /** Bind groups of programs that are built and not destroyed. */
+    this.bindGroups = 0;
+    /** Reads under way. */
+    this.reads = 0;
     device.addEventListener("uncapturederror", (event) => {
       const { error } = /** @type {GPUUncapturedErrorEvent} */ (event);
       const memory = error instanceof GPUOutOfMemoryError;
@@ -60,6 +66,12 @@ export class Engine {
       throw new KleinbildError("out-of-memory",
         `This size needs a GPU buffer of ${Math.ceil(bytes / 2 ** 20)} MiB; the GPU allows ${Math.floor(most / 2 ** 20)} MiB. Choose a smaller picture.`);
     }
+  }
+
+  /** What it holds on the GPU: bytes and counts. @returns {EngineUsage} */
+  usage() {
+    const { bytes, peakBytes, buffers } = this.memory;
+    return { bytes, peakBytes, buffers, bindGroups: this.bindGroups, pipelines: this.#pipelines.size, reads: this.reads };
   }
 
   /** @param {import("./kernel_source.js").Variant} variant @returns {Promise<GPUComputePipeline>} compiled once */
@@ -147,6 +159,7 @@ export class Engine {
   async readBytes(buffer, offset, length) {
     const from = Math.floor(offset / 4) * 4;
     const size = Math.ceil((offset + length - from) / 4) * 4;
+    this.reads += 1;
     const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     try {
       const encoder = this.device.createCommandEncoder();
@@ -160,6 +173,7 @@ export class Engine {
       throw error;
     } finally {
       staging.destroy();
+      this.reads -= 1;
     }
   }
 

@@ -36,6 +36,7 @@ export function maxDispatchFlops({ fallback }, flopsPerSecond = 0) {
  * @typedef {object} Part
  * @property {import("./program.js").Program} program a built one
  * @property {() => void} [prepare] puts uploads and copies into the queue ahead of it
+ * @property {() => void} [finish] puts copies into the queue right behind it
  */
 
 export class Executor {
@@ -86,13 +87,14 @@ export class Executor {
 
   /** @param {readonly Part[]} parts @returns {Generator<() => number, void>} what makes each submit, in order, and gives its FLOPs */
   *#submits(parts) {
-    for (const { program, prepare } of parts) {
+    for (const { program, prepare, finish } of parts) {
       let next = 0;
       while (next < program.commands.length) {
         yield () => {
           if (next === 0) prepare?.();
           const { end, flops } = this.#submit(program, next);
           next = end;
+          if (next === program.commands.length) finish?.();
           return flops;
         };
       }

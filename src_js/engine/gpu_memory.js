@@ -48,6 +48,11 @@ export class GpuMemory {
     buffer.destroy();
   }
 
+  /** Buffers that hold memory. */
+  get buffers() {
+    return this.#buffers.size;
+  }
+
   /** From now on `peakBytes` tells of later use only. */
   resetPeak() {
     this.peakBytes = this.bytes;

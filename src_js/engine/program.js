@@ -148,6 +148,7 @@ export class Program {
       return { pipeline, bindGroup, workgroups, flops };
     });
     this.dispatches = [];
+    this.engine.bindGroups += this.commands.length;
     return this;
   }
 
@@ -178,6 +179,7 @@ export class Program {
     for (const buffer of this.#slots.splice(0)) this.engine.memory.destroy(buffer);
     if (this.#uniforms) this.engine.memory.destroy(this.#uniforms);
     this.#uniforms = undefined;
+    this.engine.bindGroups -= this.commands.length;
     this.commands = [];
   }
 }

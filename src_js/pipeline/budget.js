@@ -29,19 +29,22 @@ export function defaultBudget({ memoryBytes }) {
  * @param {PicturePlan} plan
  * @returns {{least: number, whole: number}} peak memory in bytes with the stages loaded in turn, and with all of them kept
  */
-export function memoryNeeds({ weightBytes, workBytes }) {
+export function memoryNeeds({ weightBytes, workBytes, preview }) {
   const weights = STAGES.reduce((sum, stage) => sum + weightBytes[stage], 0);
+  const beside = (/** @type {GpuStage} */ stage) => (preview && stage === "transformer" ? weightBytes.vae_decoder : 0);
   return {
-    least: Math.max(...STAGES.map((stage) => weightBytes[stage] + workBytes[stage])),
+    least: Math.max(...STAGES.map((stage) => weightBytes[stage] + workBytes[stage] + beside(stage))),
     whole: weights + Math.max(...STAGES.map((stage) => workBytes[stage])),
   };
 }
 
 /**
- * The plan of a picture that can be made here; where whole maps of the decoder would not fit, they lie in bands.
+ * The plan of a picture that can be made here; where whole maps of the decoder would not fit, they lie in bands, and where previews
+ * would not fit, there are none.
  * @param {Parameters<typeof planPicture>[0]} engine
  * @param {import("../manifest.js").Manifest} manifest
- * @param {{width: number, height: number, steps: number}} picture width and height in pixels, whole tokens
+ * @param {{width: number, height: number, steps: number, preview?: boolean}} picture width and height in pixels, whole tokens; preview: with
+ *   previews, if they fit
  * @param {number} budget bytes of GPU memory
  * @returns {PicturePlan}
  * @throws {KleinbildError} bad-input: no size of this model; too-large: needs more than the budget, or a larger buffer than the GPU
@@ -55,11 +58,15 @@ export function planWithin(engine, manifest, picture, budget) {
   const { maxBufferSize = Infinity, maxStorageBufferBindingSize = Infinity } = engine.info.limits;
   const limits = { budget, bufferBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
   const planned = (/** @type {Size} */ size) => {
-    const whole = planPicture(engine, manifest, { ...picture, ...size });
-    return fits(whole, limits) ? whole : planPicture(engine, manifest, { ...picture, ...size, mapBytes: BAND_BYTES });
+    const plain = { ...picture, ...size, preview: false };
+    const whole = planPicture(engine, manifest, plain);
+    return fits(whole, limits) ? whole : planPicture(engine, manifest, { ...plain, mapBytes: BAND_BYTES });
   };
   const plan = planned(picture);
-  if (fits(plan, limits)) return plan;
+  if (fits(plan, limits)) {
+    const shown = picture.preview ? planPicture(engine, manifest, { ...picture, mapBytes: plan.mapBytes }) : plan;
+    return fits(shown, limits) ? shown : plan;
+  }
   throw refusal(picture, plan, limits, largestFitting(picture, side, (size) => fits(planned(size), limits)));
 }
 

@@ -6,9 +6,9 @@
  * compare it with the reference pipeline.
  */
 
-import { throwIfCancelled } from "../errors.js";
+import { KleinbildError, throwIfCancelled } from "../errors.js";
 import { defaultBudget, planWithin } from "./budget.js";
-import { PictureRun } from "./picture_run.js";
+import { makePicture } from "./picture_run.js";
 import { Residency } from "./residency.js";
 import { Tokenizer } from "./tokenizer/tokenizer.js";
 
@@ -55,11 +55,23 @@ import { Tokenizer } from "./tokenizer/tokenizer.js";
 /** @typedef {{dtype: "int32"|"float32"|"uint8", shape: number[], data: Int32Array | Float32Array | Uint8Array | Uint8ClampedArray}} TraceArray */
 
 /**
+ * Where a picture can go on when the GPU was lost.
+ * @typedef {object} FinishedStep
+ * @property {number} step finished ones, 1 .. steps
+ * @property {Float32Array} latents f32 [rows * columns, in_channels] after it, a token a row
+ */
+
+/** @typedef {{step: number, width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Preview step: finished ones */
+
+/**
  * @typedef {object} Observer
  * @property {AbortSignal} [signal]
  * @property {boolean} [keepPrompt] what the text encoder makes of the prompt may be kept on, and taken from, this device's storage
  * @property {number | null} [memoryBudget] bytes of GPU memory for weights and work; null: what the GPU's facts suggest
  * @property {(progress: Progress) => void} [onProgress]
+ * @property {(preview: Preview) => void} [onPreview] gets what the picture looks like after steps, where time and memory allow it
+ * @property {(finished: FinishedStep) => void} [onStep] gets the latents after every step
+ * @property {FinishedStep} [from] of the same picture: only what follows is done
  * @property {(name: string, array: TraceArray) => void} [onTrace] gets every boundary, each of them computed: nothing kept is used
  */
 
@@ -99,13 +111,15 @@ export class Generator {
    * What a picture will take.
    * @param {{width: number, height: number, steps: number}} size in pixels
    * @param {number | null} [memoryBudget] bytes; null: what the GPU's facts suggest
+   * @param {boolean} [preview] whether previews are wanted
    * @returns {PicturePlan}
    * @throws {import("../errors.js").KleinbildError} bad-input when the model does not draw this size, too-large when it does not fit
    */
-  plan({ width, height, steps }, memoryBudget = null) {
+  plan({ width, height, steps }, memoryBudget = null, preview = false) {
     const budget = memoryBudget ?? defaultBudget(this.engine.info);
-    const key = JSON.stringify([width, height, steps, budget, this.engine.tuning.identity]);
-    if (this.#planned?.key !== key) this.#planned = { key, plan: planWithin(this.engine, this.manifest, { width, height, steps }, budget) };
+    const picture = { width, height, steps, preview };
+    const key = JSON.stringify([picture, budget, this.engine.tuning.identity]);
+    if (this.#planned?.key !== key) this.#planned = { key, plan: planWithin(this.engine, this.manifest, picture, budget) };
     this.residency.budget = budget;
     return this.#planned.plan;
   }
@@ -120,13 +134,17 @@ export class Generator {
   async generate(settings, observer = {}) {
     throwIfCancelled(observer.signal);
     this.engine.check();
-    const plan = this.plan(settings, observer.memoryBudget);
+    const plan = this.plan(settings, observer.memoryBudget, observer.onPreview !== undefined);
     for (const variant of plan.variants) this.engine.pipeline(variant).catch(() => undefined);   // told by the build that needs it
-    const run = new PictureRun(this, settings, observer, plan);
     try {
-      return await run.picture();
+      return await makePicture(this, settings, observer, plan);
+    } catch (error) {
+      if (!(error instanceof KleinbildError)) {
+        await new Promise((resolve) => setTimeout(resolve));  // news of a lost device may come just after what failed for it
+        this.engine.check();
+      }
+      throw error;
     } finally {
-      run.close();
       // What was being loaded ahead ends, too: the next picture must not find a stage that is about to vanish.
       if (observer.signal?.aborted) await this.residency.settled();
     }

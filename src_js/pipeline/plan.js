@@ -10,7 +10,8 @@ import { StageWeights, place } from "../engine/weights.js";
 import { weightShards, weightTensors } from "../manifest.js";
 import { tableRows } from "./modulation_table.js";
 import { sigmas } from "./scheduler.js";
-import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
+import { choosePreview } from "./preview_size.js";
+import { modulationProgram, pictureSize, preludeProgram, previewProgram, sharedShapes, stepProgram, textEncoderProgram, vaeDecoderProgram } from "./stages.js";
 
 /**
  * @typedef {import("../engine/kernel_source.js").Variant} Variant
@@ -20,7 +21,7 @@ import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgr
  * @typedef {import("./residency.js").GpuStage} GpuStage
  */
 
-/** @typedef {"text_encoder"|"modulation"|"prelude"|"step"|"vae_decoder"} ProgramName */
+/** @typedef {"text_encoder"|"modulation"|"prelude"|"step"|"preview"|"vae_decoder"} ProgramName */
 
 /**
  * @typedef {object} ProgramPlan
@@ -37,10 +38,12 @@ import { modulationProgram, pictureSize, preludeProgram, sharedShapes, stepProgr
 
 /**
  * @typedef {object} PicturePlan
- * @property {Record<Exclude<ProgramName, "modulation">, ProgramPlan> & {modulation?: ProgramPlan}} programs one step of all; modulation:
- *   unless the table has it
+ * @property {Record<Exclude<ProgramName, "modulation"|"preview">, ProgramPlan> & {modulation?: ProgramPlan, preview?: ProgramPlan}} programs
+ *   one step of all; modulation: unless the table has it; preview: with previews
  * @property {number[] | undefined} modulationRows of the table, one a step; undefined: the program modulation computes them
- * @property {number} flops of the whole picture
+ * @property {import("./preview_size.js").PreviewSize | undefined} preview undefined: there are none. With previews the VAE decoder's
+ *   weights lie beside the transformer's
+ * @property {number} flops of the whole picture, its previews included
  * @property {Record<GpuStage, number>} weightBytes of each stage that the picture uses, 0 of another
  * @property {Record<GpuStage, number>} workBytes of each stage: memory beside its weights while it runs
  * @property {number} largestBytes of any tensor
@@ -54,6 +57,7 @@ const SHARED = /** @type {const} */ ({
   modulation: ["promptEmbeds", "modulation"],
   prelude: ["promptEmbeds", "latents", "context", "modulation"],
   step: ["latents", "context", "modulation"],
+  preview: ["before"],                                   // beside what the step has
   vae_decoder: ["latents"],
 });
 
@@ -69,8 +73,9 @@ export function stageBytes(manifest, name) {
 /**
  * @param {ConstructorParameters<typeof DryEngine>[0]} engine whose facts and kernels count
  * @param {Manifest} manifest
- * @param {{width: number, height: number, steps: number, length?: number, mapBytes?: number}} picture width and height in pixels, whole
- *   tokens; length: tokens of the prompt, as many as it can have unless given; mapBytes: larger maps of the decoder lie in bands
+ * @param {{width: number, height: number, steps: number, length?: number, mapBytes?: number, preview?: boolean}} picture width and
+ *   height in pixels, whole tokens; length: tokens of the prompt, as many as it can have unless given; mapBytes: larger maps of the decoder
+ *   lie in bands; preview: with previews, if any is quick enough
  * @returns {PicturePlan}
  */
 export function planPicture(engine, manifest, picture) {
@@ -81,11 +86,12 @@ export function planPicture(engine, manifest, picture) {
   const shared = {
     promptEmbeds: dry.tensor(...shapes.promptEmbeds, "f32"), context: dry.tensor(...shapes.context, "f32"),
     modulation: dry.tensor(...shapes.modulation, "f32"), latents: dry.tensor(...shapes.latents, "f32"),
+    before: dry.tensor(...shapes.before, "f32"),
   };
   const sharedBytes = (/** @type {ProgramName} */ name) => SHARED[name].reduce((sum, key) => sum + shared[key].storage.bytes, 0);
   const { length = config.prompt.text_seq_len, mapBytes = Infinity } = picture;
   const modulationRows = tableRows(manifest, sigmas(size.rows * size.columns, picture.steps).subarray(0, picture.steps));
-  const transformer = shapesOf(manifest, "transformer");
+  const [transformer, decoder] = [shapesOf(manifest, "transformer"), shapesOf(manifest, "vae_decoder")];
   /** @type {Map<string, Variant>} */
   const variants = new Map();
   /** @param {ProgramName} name @param {GpuStage} stage @param {(program: Program) => void} record @returns {ProgramPlan} */
@@ -95,6 +101,14 @@ export function planPicture(engine, manifest, picture) {
     for (const { variant } of program.dispatches) variants.set(variantKey(variant), variant);
     return { stage, ...describe(program), sharedBytes: sharedBytes(name) };
   };
+  const step = plan("step", "transformer", (program) => stepProgram(program, config, transformer, shared));
+  /** @param {import("./preview_size.js").PreviewSize["small"]} small @returns {(program: Program) => void} */
+  const recordPreview = (small) => (program) => previewProgram(program, config, decoder, { ...shared, ...size, small });
+  const preview = picture.preview ? choosePreview(config, size, step.flops, (small) => {
+    const program = dry.program("preview");
+    recordPreview(small)(program);
+    return program.flops;
+  }) : undefined;
   const programs = {
     text_encoder: plan("text_encoder", "text_encoder", (program) => (
       textEncoderProgram(program, config, shapesOf(manifest, "text_encoder"), { ...shared, length }))),
@@ -102,25 +116,28 @@ export function planPicture(engine, manifest, picture) {
       modulation: plan("modulation", "modulation", (program) => modulationProgram(program, config, shapesOf(manifest, "modulation"), shared)),
     }),
     prelude: plan("prelude", "transformer", (program) => preludeProgram(program, transformer, shared)),
-    step: plan("step", "transformer", (program) => stepProgram(program, config, transformer, shared)),
-    vae_decoder: plan("vae_decoder", "vae_decoder", (program) => (
-      vaeDecoderProgram(program, config, shapesOf(manifest, "vae_decoder"), { ...shared, ...size, mapBytes }))),
+    step,
+    ...(preview && { preview: plan("preview", "vae_decoder", recordPreview(preview.small)) }),
+    vae_decoder: plan("vae_decoder", "vae_decoder", (program) => vaeDecoderProgram(program, config, decoder, { ...shared, ...size, mapBytes })),
   };
-  return { programs, modulationRows, mapBytes, ...whole(manifest, programs, picture.steps), variants: [...variants.values()] };
+  const sums = whole(manifest, programs, picture.steps, preview?.count ?? 0);
+  return { programs, modulationRows, preview, mapBytes, ...sums, variants: [...variants.values()] };
 }
 
-/** @param {Manifest} manifest @param {PicturePlan["programs"]} programs @param {number} steps */
-function whole(manifest, programs, steps) {
-  const { text_encoder: encoder, modulation, prelude, step, vae_decoder: decoder } = programs;
+/** @param {Manifest} manifest @param {PicturePlan["programs"]} programs @param {number} steps @param {number} previews how many */
+function whole(manifest, programs, steps, previews) {
+  const { text_encoder: encoder, modulation, prelude, step, preview, vae_decoder: decoder } = programs;
   const work = (/** @type {ProgramPlan[]} */ ...plans) => Math.max(...plans.map((p) => p.activationBytes + p.sharedBytes));
   return {
-    flops: encoder.flops + (modulation?.flops ?? 0) + prelude.flops + steps * step.flops + decoder.flops,
+    flops: encoder.flops + (modulation?.flops ?? 0) + prelude.flops + steps * step.flops + previews * (preview?.flops ?? 0)
+      + decoder.flops,
     weightBytes: {
       text_encoder: stageBytes(manifest, "text_encoder"), modulation: modulation ? stageBytes(manifest, "modulation") : 0,
       transformer: stageBytes(manifest, "transformer"), vae_decoder: stageBytes(manifest, "vae_decoder"),
     },
     workBytes: {
-      text_encoder: work(encoder), modulation: modulation ? work(modulation) : 0, transformer: work(prelude, step), vae_decoder: work(decoder),
+      text_encoder: work(encoder), modulation: modulation ? work(modulation) : 0,
+      transformer: Math.max(work(prelude), work(step) + (preview ? work(preview) : 0)), vae_decoder: work(decoder),
     },
     largestBytes: Math.max(...Object.values(programs).map(({ largestBytes }) => largestBytes)),
   };

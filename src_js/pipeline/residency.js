@@ -33,12 +33,14 @@ export class Residency {
    * @param {GpuStage} name
    * @param {number} workBytes that the stage needs beside its weights
    * @param {import("../engine/weights.js").LoadOptions} [options] of the loading, if it must be loaded
+   * @param {readonly GpuStage[]} [beside] stages that run together with it: they stay, and what they need is left free
    * @returns {StageWeights} on the GPU, or on their way there (`loaded`), until another stage needs the room
    * @throws {import("../errors.js").KleinbildError} out-of-memory, cancelled
    */
-  stage(name, workBytes, options = {}) {
-    const others = [...this.#loaded.keys()].filter((other) => other !== name);
-    const room = this.budget - stageBytes(this.manifest, name) - workBytes;
+  stage(name, workBytes, options = {}, beside = []) {
+    const together = [name, ...beside];
+    const others = [...this.#loaded.keys()].filter((other) => !together.includes(other));
+    const room = together.reduce((left, stage) => left - stageBytes(this.manifest, stage), this.budget - workBytes);
     for (const other of evictions(others.map((stage) => ({ stage, bytes: stageBytes(this.manifest, stage) })), room)) this.#drop(other);
     const kept = this.#loaded.get(name);
     if (kept) return kept;

@@ -5,7 +5,7 @@
 
 import { recordTextEncoder } from "./text_encoder.js";
 import { modulationColumns, recordModulation, recordPrelude, recordStep } from "./transformer.js";
-import { recordVaeDecoder } from "./vae_decoder.js";
+import { recordPreview, recordVaeDecoder } from "./vae_decoder.js";
 
 /**
  * @typedef {import("../engine/program.js").Program} Program
@@ -22,8 +22,13 @@ import { recordVaeDecoder } from "./vae_decoder.js";
  */
 
 /** @param {ModelConfig} config @returns {number} pixels of a token's side: the decoder's upsampling times the patch */
-export function tokenPixels({ vae_decoder: { block_out_channels: blocks, patch_size: patch } }) {
-  return patch * 2 ** (blocks.length - 1);
+export function tokenPixels(config) {
+  return config.vae_decoder.patch_size * latentPixels(config);
+}
+
+/** @param {ModelConfig} config @returns {number} pixels of a latent pixel's side: the decoder's upsampling */
+export function latentPixels({ vae_decoder: { block_out_channels: blocks } }) {
+  return 2 ** (blocks.length - 1);
 }
 
 /**
@@ -51,6 +56,8 @@ export function sharedShapes({ text_encoder: encoder, transformer, prompt }, { r
     modulation: shape(steps, modulationColumns(transformer)),
     /** The picture in the making: through the steps to the decoder. */
     latents: shape(rows * columns, transformer.in_channels),
+    /** The same before the step in hand: for a preview after it. */
+    before: shape(rows * columns, transformer.in_channels),
   };
 }
 
@@ -110,4 +117,21 @@ export function vaeDecoderProgram(program, config, weights, { latents, rows, col
   const rgba = program.tensor(pixels, 1, "f32");
   recordVaeDecoder(program, config.vae_decoder, weights, { latents, height: rows, width: columns, decoded, rgba, mapBytes });
   return { decoded, rgba };
+}
+
+/**
+ * @param {Program} program @param {ModelConfig} config @param {StageWeights} weights of the VAE decoder
+ * @param {{latents: Tensor, before: Tensor, rows: number, columns: number, small: {height: number, width: number}}} io latents after and
+ *   before a step; small: the map that is decoded, in latent pixels
+ * @returns {{ahead: Tensor, rgba: Tensor}} to be uploaded: how far the estimate lies beyond `latents`, in steps like this one; result:
+ *   [pixels, 1], four bytes each
+ */
+export function previewProgram(program, config, weights, { latents, before, rows, columns, small }) {
+  const pixels = small.height * small.width * latentPixels(config) ** 2;
+  const ahead = program.tensor(1, 1, "f32");
+  const decoded = program.tensor(pixels, config.vae_decoder.out_channels, "f32");
+  const rgba = program.tensor(pixels, 1, "f32");
+  recordPreview(program, config.vae_decoder, weights, { latents, before, ahead, height: rows, width: columns, small, decoded, rgba });
+  program.release(decoded);
+  return { ahead, rgba };
 }

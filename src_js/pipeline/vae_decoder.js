@@ -11,10 +11,12 @@ import { conv2d } from "../engine/ops/conv2d.js";
 import { linear } from "../engine/ops/linear.js";
 import { elementBytes } from "../engine/tensor.js";
 import { groupNorm, groupStatistics, normaliseGroups } from "../engine/ops/norms.js";
+import { previewLatents } from "../engine/ops/preview_latents.js";
 import { BandedMap, newMap } from "./feature_maps.js";
 
 /**
  * @typedef {import("../engine/program.js").Program} Program
+ * @typedef {import("../engine/program.js").Range} Range
  * @typedef {import("../engine/tensor.js").Tensor} Tensor
  * @typedef {import("../engine/kernel_source.js").FloatType} FloatType
  * @typedef {import("../engine/ops/conv2d.js").FeatureMap} FeatureMap
@@ -34,11 +36,46 @@ import { BandedMap, newMap } from "./feature_maps.js";
  * @param {Tensor} io.rgba [pixels, 1] four bytes each: result
  * @param {number} [io.mapBytes] larger maps of the upsampling blocks lie in bands of at most so many bytes, or of one row
  */
-export function recordVaeDecoder(program, config, weights, { latents, height, width, decoded, rgba, mapBytes = Infinity }) {
+export function recordVaeDecoder(program, config, weights, { latents, height, width, ...results }) {
+  const { latent_channels: channels, patch_size: patch } = config;
+  const z = newMap(program, { height: height * patch, width: width * patch, channels }, Infinity);
+  unpackLatents(program, latents, packedNorm(weights), z.map, patch);
+  recordDecoder(program, config, weights, z, results);
+}
+
+/**
+ * What a step leads to, decoded small: the estimate of the clean latents, averaged.
+ * @param {Program} program
+ * @param {VaeDecoderConfig} config
+ * @param {StageWeights} weights
+ * @param {object} io
+ * @param {Tensor} io.latents f32 [height * width, packed channels]: after the step
+ * @param {Tensor} io.before likewise: before it
+ * @param {Tensor} io.ahead f32 [1, 1]: how far the estimate lies beyond the latents, in steps like this one
+ * @param {number} io.height in tokens
+ * @param {number} io.width in tokens
+ * @param {{height: number, width: number}} io.small of the averaged map, in latent pixels
+ * @param {Tensor} io.decoded f32 [pixels, 3]: result, before clamping
+ * @param {Tensor} io.rgba [pixels, 1] four bytes each: result
+ */
+export function recordPreview(program, config, weights, { latents, before, ahead, height, width, small, ...results }) {
+  const z = newMap(program, { ...small, channels: config.latent_channels }, Infinity);
+  previewLatents(program, { x: latents, before, ahead, height, width }, packedNorm(weights), z.map, config.patch_size);
+  recordDecoder(program, config, weights, z, results);
+}
+
+/** @param {StageWeights} weights @returns {{scale: Range, mean: Range}} the batch norm's inverse, one value a packed channel */
+function packedNorm(weights) {
+  return { scale: weights.vector("bn.scale"), mean: weights.vector("bn.mean") };
+}
+
+/**
+ * @param {Program} program @param {VaeDecoderConfig} config @param {StageWeights} weights
+ * @param {BandedMap} z latents as the decoder takes them, a whole map; given back
+ * @param {{decoded: Tensor, rgba: Tensor, mapBytes?: number}} results as of recordVaeDecoder
+ */
+function recordDecoder(program, config, weights, z, { decoded, rgba, mapBytes = Infinity }) {
   const decoder = new Decoder(program, config, weights);
-  const patch = config.patch_size;
-  const z = decoder.map({ height: height * patch, width: width * patch, channels: config.latent_channels });
-  unpackLatents(program, latents, { scale: weights.vector("bn.scale"), mean: weights.vector("bn.mean") }, z.map, patch);
   const quantised = decoder.conv(z, "post_quant_conv");
   z.release(program);
   let x = decoder.next(quantised, decoder.conv(quantised, "decoder.conv_in"));

@@ -49,6 +49,11 @@ export class OpenFiles {
     this.#trim();
   }
 
+  /** Files held open, or being opened. */
+  get count() {
+    return this.#entries.size;
+  }
+
   /** Closes every file. */
   async close() {
     const entries = [...this.#entries.values()];

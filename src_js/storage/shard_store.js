@@ -80,6 +80,11 @@ export class ShardStore {
     return new ShardStore(layer, options);
   }
 
+  /** Files held open. */
+  get openFiles() {
+    return this.#files.count;
+  }
+
   /** Whether files outlive the visit. */
   get persistent() {
     return this.#layer.persistent;

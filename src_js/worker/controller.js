@@ -7,6 +7,7 @@
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
 import { checkSettings } from "../protocol.js";
+import { outliveLosses } from "./resumption.js";
 
 /**
  * @typedef {import("../protocol.js").ToWorker} ToWorker
@@ -34,6 +35,7 @@ import { checkSettings } from "../protocol.js";
 
 /** After these the GPU and the model on it are as good as before. */
 const HARMLESS = new Set(["cancelled", "bad-input", "too-large", "download-failed", "incomplete"]);
+const NOTHING_USED = Object.freeze({ bytes: 0, peakBytes: 0, buffers: 0, bindGroups: 0, pipelines: 0, reads: 0, files: 0 });
 /** Between two news of the download in the background. */
 const NEWS_MS = 250;
 
@@ -72,7 +74,7 @@ export class Controller {
         return this.#exclusively(null, async (signal) => {
           this.#start = message;
           this.#drop();
-          const { info } = await this.#load(null, message, signal);
+          const { info } = await this.#load(message, signal, (progress) => this.#parts.post({ type: "progress", job: null, ...progress }, []));
           this.#parts.post({ type: "ready", info }, []);
         });
       case "generate":
@@ -86,6 +88,8 @@ export class Controller {
         });
       case "self-check":
         return this.#exclusively(message.job, (signal) => this.#checkKernels(message, signal));
+      case "usage":
+        return this.#parts.post({ type: "usage", job: message.job, usage: this.#runtime?.usage() ?? NOTHING_USED }, []);
       case "forget":
         return this.#report(null, async () => {
           await this.#parts.forgetPrompts();
@@ -97,16 +101,38 @@ export class Controller {
   }
 
   /** @param {GenerateMessage} message @param {AbortSignal} signal */
-  async #generate({ job, settings, trace, keepPrompt, memoryBudget = null }, signal) {
+  async #generate(message, signal) {
+    const { job, settings } = message;
     checkSettings(settings);
     if (!this.#start) throw new KleinbildError("bad-input", "A picture was asked for before the model was started.");
-    const { generator, info } = this.#runtime ?? (await this.#load(job, this.#start, signal));
+    const { model, width, height, rgba, seconds } = await this.#draw(message, this.#start, signal);
+    const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, model) });
+    const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
+    this.#parts.post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
+    if (this.#start.background && this.#background === "idle") void this.#fetchLater(await this.#open(this.#start.manifestUrl));
+  }
+
+  /**
+   * On one GPU after another, if they are lost.
+   * @param {GenerateMessage} message @param {StartMessage} start @param {AbortSignal} signal
+   * @returns {Promise<import("../pipeline/generator.js").Picture & {model: string}>}
+   */
+  #draw({ job, settings, trace, preview = false, keepPrompt, memoryBudget = null }, start, signal) {
     const { post } = this.#parts;
-    const { width, height, rgba, seconds } = await generator.generate(settings, {
-      signal,
-      keepPrompt,
-      memoryBudget,
-      onProgress: (progress) => post({ type: "progress", job, ...progress }, []),
+    let least = 0;
+    /** @param {import("../protocol.js").Progress} progress of which going on after a loss may repeat some */
+    const onProgress = (progress) => {
+      least = Math.max(least, progress.fraction);
+      post({ type: "progress", job, ...progress, fraction: least }, []);
+    };
+    // Loading again is no part of the picture's own work.
+    const onLoad = (/** @type {import("../protocol.js").Progress} */ progress) => onProgress({ ...progress, fraction: 0 });
+    /** @type {import("../pipeline/generator.js").Observer} */
+    const observer = {
+      signal, keepPrompt, memoryBudget, onProgress,
+      ...(preview && {
+        onPreview: (/** @type {import("../pipeline/generator.js").Preview} */ shown) => post({ type: "preview", job, ...shown }, [shown.rgba.buffer]),
+      }),
       ...(trace && {
         onTrace: (/** @type {string} */ name, /** @type {import("../pipeline/generator.js").TraceArray} */ array) => {
           // A copy is what travels: the array may be part of a buffer that the pipeline goes on using.
@@ -114,11 +140,19 @@ export class Controller {
           post({ type: "trace", job, name, dtype: array.dtype, shape: array.shape, data }, [data.buffer]);
         },
       }),
+    };
+    const attempt = async (/** @type {Partial<import("../pipeline/generator.js").Observer>} */ more) => {
+      const { generator, info } = this.#runtime ?? (await this.#load(start, signal, onLoad));
+      return { model: info.model, ...(await generator.generate(settings, { ...observer, ...more })) };
+    };
+    if (trace) return attempt({});                         // every boundary is told once
+    return outliveLosses((from, onStep) => attempt({ onStep, ...(from && { from }) }), {
+      signal,
+      onResume: (resumption) => {
+        this.#drop();
+        post({ type: "resumed", job, ...resumption }, []);
+      },
     });
-    const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, info.model) });
-    const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
-    post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
-    if (this.#start.background && this.#background === "idle") void this.#fetchLater(await this.#open(this.#start.manifestUrl));
   }
 
   /** Ends with the worker, or where it fails; the next picture begins it again. @param {Model} model */
@@ -173,18 +207,11 @@ export class Controller {
     }
   }
 
-  /** @param {number | null} job @param {StartMessage} start @param {AbortSignal} signal */
-  async #load(job, { manifestUrl, precision }, signal) {
+  /** @param {StartMessage} start @param {AbortSignal} signal @param {import("./model.js").LoadOptions["onProgress"]} onProgress */
+  async #load({ manifestUrl, precision }, signal, onProgress) {
     const model = await this.#open(manifestUrl);
-    const runtime = await this.#parts.loadModel(model, {
-      precision,
-      signal,
-      // Within a picture, loading again is a stage before its own progress begins.
-      onProgress: (progress) => {
-        this.#parts.post({ type: "progress", job, ...progress, ...(job !== null && { fraction: 0 }) }, []);
-      },
-      onLost: (error) => this.#lost(error),
-    });
+    const onLost = (/** @type {KleinbildError} */ error) => this.#lost(error);
+    const runtime = await this.#parts.loadModel(model, { precision, signal, onProgress, onLost });
     this.#runtime = runtime;
     return runtime;
   }

@@ -33,6 +33,7 @@ export const BUILD = new URL("..", import.meta.url).pathname;
  * @typedef {object} Model
  * @property {import("../manifest.js").Manifest} manifest
  * @property {ShardStore} store
+ * @property {TuningCache} measurements of kernels: another device of this visit gets the same ones, and so computes the same bits
  */
 
 /**
@@ -42,6 +43,7 @@ export const BUILD = new URL("..", import.meta.url).pathname;
  * @property {import("../engine/engine.js").Engine} engine
  * @property {(options: Pick<LoadOptions, "signal"|"onProgress">) => Promise<import("../protocol.js").ReadyInfo>} tune measures the
  *   kernels again
+ * @property {() => import("../protocol.js").Usage} usage what it holds
  * @property {() => void} destroy gives the GPU's memory back
  */
 
@@ -67,7 +69,7 @@ export async function openModel(manifestUrl) {
   const url = new URL(manifestUrl, self.location.origin);
   const manifest = parseManifest(await fetchManifest(url));
   const store = await ShardStore.open({ baseUrl: new URL("/", url).href, model: [...requiredFiles(manifest), ...laterFiles(manifest)] });
-  return { manifest, store };
+  return { manifest, store, measurements: await TuningCache.open() };
 }
 
 /** @param {Model} model @returns {Promise<import("../protocol.js").InspectInfo>} */
@@ -81,7 +83,10 @@ export async function inspectModel({ manifest, store }) {
     missingBytes: bytes(required.filter((file) => missing.has(file))),
     laterBytes: bytes(later.filter((file) => missing.has(file))),
     persistent: store.persistent,
+    model: manifest.id,
     defaults: { width, height, steps },
+    examples: manifest.examples,
+    sizes: manifest.sizes.map(([w = width, h = height]) => ({ width: w, height: h })),
   };
 }
 
@@ -104,7 +109,7 @@ export async function fetchLater({ manifest, store }, onProgress) {
  * @param {LoadOptions} options
  * @returns {Promise<Runtime>}
  */
-export async function loadModel({ manifest, store }, prompts, { precision, signal, onProgress, onLost }) {
+export async function loadModel({ manifest, store, measurements }, prompts, { precision, signal, onProgress, onLost }) {
   // A GPU that cannot run this is told before gigabytes are downloaded for it.
   const engine = await createEngine({ gpu: navigator.gpu, precision, readKernel, onLost });
   try {
@@ -117,7 +122,6 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
       },
     });
     throwIfCancelled(signal);
-    const measurements = await TuningCache.open();
     const platform = { build: BUILD, browser: await browserVersion(navigator) };
     const begin = fraction;
     const kernels = await chooseKernels(engine, manifest, measurements, {
@@ -156,6 +160,7 @@ export async function loadModel({ manifest, store }, prompts, { precision, signa
         });
         return { ...info, kernels: again };
       },
+      usage: () => ({ ...engine.usage(), files: store.openFiles }),
       destroy: () => engine.destroy(),
     };
   } catch (error) {

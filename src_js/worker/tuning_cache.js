@@ -6,6 +6,7 @@
 
 import { sha256Hex } from "../digest.js";
 import { BlobCache } from "../storage/blob_cache.js";
+import { MemoryLayer } from "../storage/memory.js";
 import { openOpfs } from "../storage/opfs.js";
 import { integer, list, oneOf, record, refuse, string } from "../reader.js";
 
@@ -52,13 +53,10 @@ export class TuningCache {
     this.blobs = blobs;
   }
 
-  /** @returns {Promise<TuningCache>} on this device, or nowhere where the browser gives a page no storage; never rejects */
+  /** @returns {Promise<TuningCache>} on this device, or in memory only where the browser gives a page no storage */
   static async open() {
-    try {
-      return new TuningCache(await BlobCache.open(await openOpfs(DIRECTORY), MOST_BYTES));
-    } catch {
-      return new TuningCache(undefined);
-    }
+    const layer = await openOpfs(DIRECTORY).catch(() => new MemoryLayer());
+    return new TuningCache(await BlobCache.open(layer, MOST_BYTES).catch(() => BlobCache.open(new MemoryLayer(), MOST_BYTES)));
   }
 
   /**

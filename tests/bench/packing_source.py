@@ -19,6 +19,7 @@ import numpy.typing as npt
 from kleinbild.canonical import expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.quantise import quantise
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Q4, Dense, Weight
 
 DISTRIBUTIONS = ("gauss", "laplace", "t5")
@@ -42,6 +43,7 @@ class PackingSource:
     symmetric: bool
     name: str = "Packing benchmark"
     notice: str = ""
+    suggestions: Suggestions = field(default_factory=Suggestions)
     weights_kind: str = "q4"
     read_bytes: int = 0
     _cursor: int = 0

@@ -85,6 +85,24 @@ test("generate numbers its jobs and asks for a trace only when somebody listens"
   assert.deepEqual(traces, [["sigmas", [5]]]);
 });
 
+test("previews are asked for only when somebody listens, and both they and a resumption reach their own job", async () => {
+  const client = new WorkerClient(WORKER_URL);
+  /** @type {any[]} */
+  const seen = [];
+  const making = client.generate(SETTINGS, {
+    onPreview: ({ step, width }) => seen.push(["preview", step, width]),
+    onResume: ({ step, losses }) => seen.push(["resumed", step, losses]),
+  });
+  worker().say({ type: "preview", job: 7, step: 1, width: 8, height: 4, rgba: new Uint8ClampedArray(128) });
+  worker().say({ type: "preview", job: 1, step: 1, width: 16, height: 8, rgba: new Uint8ClampedArray(512) });
+  worker().say({ type: "resumed", job: 1, step: 1, losses: 1 });
+  worker().say({ type: "result", job: 1, width: 32, height: 16, png: new ArrayBuffer(1), seconds: {} });
+  await making;
+  void client.generate(SETTINGS);
+  assert.deepEqual(worker().received.map(({ preview }) => preview), [true, false]);
+  assert.deepEqual(seen, [["preview", 1, 16], ["resumed", 1, 1]]);
+});
+
 test("a prompt may be kept unless told otherwise; forgetting waits for its answer and is not cancelled", async () => {
   const client = new WorkerClient(WORKER_URL);
   void client.generate(SETTINGS);
@@ -137,7 +155,7 @@ test("a worker that broke is replaced and started again", async () => {
   const broken = worker();
   const making = client.generate(SETTINGS);
   broken.dispatchEvent(Object.assign(new Event("error"), { message: "out of memory" }));
-  await assert.rejects(making, { code: "internal", message: /out of memory/ });
+  await assert.rejects(making, { code: "worker-lost", message: /out of memory/ });
   assert.ok(broken.terminated);
   const again = client.generate(SETTINGS);
   assert.notEqual(worker(), broken);

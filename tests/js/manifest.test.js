@@ -65,7 +65,7 @@ test("part sizes follow the layout", () => {
 
 /** @type {[string, (manifest: any) => void, RegExp][]} */
 const SPOILT = [
-  ["another schema", (m) => (m.schema = 3), /manifest\.schema/],
+  ["another schema", (m) => (m.schema = 4), /manifest\.schema/],
   ["a missing field", (m) => delete m.revision, /manifest\.revision: missing/],
   ["an unknown field", (m) => (m.extra = 1), /manifest\.extra: unknown/],
   ["a __proto__ field", (m) => Object.defineProperty(m, "__proto__", { value: 1, enumerable: true }), /__proto__: unknown/],

@@ -18,20 +18,23 @@ function setUp() {
   /**
    * @type {{ loads: number, destroyed: number, forgotten: number, kept: boolean[], openFailures: Error[], failures: Error[],
    *   lose: ((error: KleinbildError) => void) | undefined, later: ((progress: { bytes: number, totalBytes: number }) => void)[],
-   *   laterEnds: ((result: boolean | Error) => void)[] }}
+   *   laterEnds: ((result: boolean | Error) => void)[], from: any[] }}
    */
-  const plan = { later: [], laterEnds: [], loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
+  const plan = { from: [], later: [], laterEnds: [], loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
   const shared = new Float32Array([1, 2, 3, 4]);
   const generator = {
-    async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace, keepPrompt }) {
+    async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace, onPreview, onStep, from, keepPrompt }) {
       plan.kept.push(keepPrompt);
-      for (let step = 0; step < settings.steps; step++) {
+      plan.from.push(from);
+      for (let step = from?.step ?? 0; step < settings.steps; step++) {
         await tick();
         throwIfCancelled(signal);
         onProgress({ stage: "transformer", step, steps: settings.steps, fraction: step / settings.steps });
+        const failure = step === settings.steps - 1 ? plan.failures.shift() : undefined;
+        if (failure) throw failure;
+        onPreview?.({ step: step + 1, width: 2, height: 1, rgba: new Uint8ClampedArray(8) });
+        onStep?.({ step: step + 1, latents: Float32Array.of(step) });
       }
-      const failure = plan.failures.shift();
-      if (failure) throw failure;
       onTrace?.("latents_0", { dtype: "float32", shape: [2], data: shared.subarray(1, 3) });
       return { width: settings.width, height: settings.height, rgba: new Uint8ClampedArray(4), seconds: { transformer: 1 } };
     },
@@ -51,7 +54,7 @@ function setUp() {
       await tick();
       throwIfCancelled(signal);
       return {
-        generator, info: { model: "tiny" }, destroy: () => (plan.destroyed += 1),
+        generator, info: { model: "tiny" }, usage: () => ({ bytes: 5 }), destroy: () => (plan.destroyed += 1),
         async tune(/** @type {any} */ { signal: stop, onProgress: report }) {
           report({ stage: "tuning", step: 0, steps: 2, fraction: 0 });
           await tick();
@@ -98,6 +101,17 @@ test("what a picture needs is told before and after the start, and beside a pict
   const answers = posted.filter(({ type }) => type === "planned" || type === "error" || type === "result");
   assert.deepEqual(answers.map(({ type, job, needs, code }) => [type, job, needs?.loaded ?? code]),
     [["planned", 1, false], ["planned", 3, true], ["error", 4, "no-adapter"], ["result", 2, undefined]]);
+});
+
+test("what is held is told at any time", async () => {
+  const { controller, posted } = setUp();
+  await controller.handle({ type: "usage", job: 1 });
+  await controller.handle(START);
+  const picture = controller.handle(generate(2));
+  await controller.handle({ type: "usage", job: 3 });
+  await picture;
+  const told = posted.filter(({ type }) => type === "usage");
+  assert.deepEqual(told.map(({ job, usage }) => [job, usage.bytes]), [[1, 0], [3, 5]]);
 });
 
 test("start, then a picture with progress, a trace and a result", async () => {
@@ -239,15 +253,60 @@ test("kernels are measured again on the model that is there; a cancel keeps it, 
 test("after a failure the next picture starts on a fresh device", async () => {
   const { controller, posted, plan } = setUp();
   await controller.handle(START);
-  plan.failures.push(new KleinbildError("device-lost", "gone"));
+  plan.failures.push(new KleinbildError("out-of-memory", "full"));
   await controller.handle(generate(1));
-  assert.deepEqual([posted.at(-1).job, posted.at(-1).code, plan.destroyed], [1, "device-lost", 1]);
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code, plan.destroyed], [1, "out-of-memory", 1]);
   posted.length = 0;
   await controller.handle(generate(2));
   assert.equal(plan.loads, 2);
   assert.equal(posted.at(-1).type, "result");
   const fractions = posted.filter(({ type }) => type === "progress").map(({ fraction }) => fraction);
   assert.deepEqual(fractions, [...fractions].sort((a, b) => a - b));
+});
+
+const lost = () => new KleinbildError("device-lost", "gone");
+
+test("a picture whose GPU is lost goes on from its last finished step on a new one", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.failures.push(lost(), lost());
+  posted.length = 0;
+  await controller.handle({ ...generate(1), preview: true });
+  assert.deepEqual(plan.from, [undefined, { step: 1, latents: Float32Array.of(0) }, { step: 1, latents: Float32Array.of(0) }]);
+  assert.deepEqual(posted.filter(({ type }) => type === "resumed"), [
+    { type: "resumed", job: 1, step: 1, losses: 1, transferred: 0 }, { type: "resumed", job: 1, step: 1, losses: 2, transferred: 0 },
+  ]);
+  assert.deepEqual([posted.at(-1).type, plan.loads, plan.destroyed], ["result", 3, 2]);
+  assert.deepEqual(posted.filter(({ type }) => type === "preview").map(({ step, job, transferred }) => [step, job, transferred]), [[1, 1, 1], [2, 1, 1]]);
+  const fractions = posted.filter(({ type }) => type === "progress").map(({ fraction }) => fraction);
+  assert.deepEqual(fractions, [...fractions].sort((a, b) => a - b), "no step back is told");
+});
+
+test("three losses within a picture give it up in plain words, and the next picture starts afresh", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.failures.push(lost(), lost(), lost());
+  await controller.handle(generate(1));
+  assert.deepEqual([posted.at(-1).job, posted.at(-1).code, plan.destroyed], [1, "device-lost", 3]);
+  assert.match(posted.at(-1).message, /^The GPU stopped 3 times while this picture was made.*try again\.$/);
+  plan.failures.push(lost(), lost());
+  await controller.handle(generate(2));
+  assert.deepEqual([posted.at(-1).type, plan.from[3]], ["result", undefined]);
+});
+
+test("a traced picture does not go on after a loss: every boundary is told once", async () => {
+  const { controller, posted, plan } = setUp();
+  await controller.handle(START);
+  plan.failures.push(lost());
+  await controller.handle(generate(1, SETTINGS, true));
+  assert.deepEqual([posted.at(-1).code, plan.from.length], ["device-lost", 1]);
+});
+
+test("previews come only when they are asked for", async () => {
+  const { controller, posted } = setUp();
+  await controller.handle(START);
+  await controller.handle(generate(1));
+  assert.ok(!posted.some(({ type }) => type === "preview"));
 });
 
 test("a device lost while nothing runs is told without a job", async () => {

@@ -10,9 +10,13 @@ import numpy as np
 from kleinbild.canonical import expected_tensors
 from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.config import ModelConfig
+from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Q4, Dense, Weight
 
 Q4_BLOCK = 16
+
+
+SUGGESTIONS = Suggestions(("a fox & <b>",), ((128, 128), (256, 128)))
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class ModelDouble:
     changed: dict[str, Weight]
     name: str = "Tiny FLUX.2 Klein"
     notice: str = "Draws patterns <only> & nothing else."
+    suggestions: Suggestions = SUGGESTIONS
     weights_kind: str = "q4"
 
     def tensor(self, stage: str, name: str) -> Weight:

@@ -14,12 +14,13 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-BASE = {"kleinbild", "errors", "config", "weights"}
+BASE = {"kleinbild", "errors", "config", "weights", "suggestions"}
 PYTHON_LAYERS: dict[str, set[str]] = {
     "kleinbild": set(),
     "errors": set(),
     "config": {"errors"},
     "weights": {"errors", "config"},
+    "suggestions": {"errors"},
     "progress": set(),
     "part_folder": {"errors"},
     "canonical": BASE,
@@ -44,7 +45,7 @@ JS_LAYERS: dict[str, set[str]] = {
     "engine": {"errors", "manifest"},
     "pipeline": {"errors", "digest", "manifest", "engine"},
     "storage": {"errors", "digest", "manifest"},
-    "app": {"errors", "statistics", "reader", "manifest", "protocol"},
+    "app": {"errors", "statistics", "reader", "manifest", "protocol", "image"},
     "bench": {"errors", "statistics", "manifest", "protocol", "engine", "pipeline"},
     "worker": {
         "errors",

@@ -16,7 +16,7 @@ import { fillTable, number } from "./tables.js";
 
 /** Operators whose names have words. */
 const WORK = new Set(["linear", "attention", "conv2d", "rms_norm", "layer_norm", "group_norm", "qk_norm_rope", "swiglu", "copy",
-  "unpack_latents", "to_rgba"]);
+  "unpack_latents", "preview_latents", "to_rgba"]);
 
 /** @param {string} id */
 const part = (id) => element(`diagnosis-${id}`, HTMLElement);

@@ -1,23 +1,29 @@
 /**
- * What happens between "make the picture" and the picture: start the model once, make one picture at a time,
- * tell every failure. Joins the worker client to the form, the frame and the roll, and owns none of their
- * elements.
+ * What happens between an order and the picture: start the model once, make one picture at a time, say how long it takes, tell every
+ * failure. Joins the worker client to the form, the frame and the roll, and owns none of their elements.
  */
 
 import { asKleinbildError } from "../../errors.js";
+import { StageClock } from "./stage_clock.js";
+import { secondsLeft } from "./time_left.js";
 
 /**
  * @typedef {import("../../protocol.js").Settings} Settings
  * @typedef {import("../../protocol.js").Progress} Progress
+ * @typedef {import("../../protocol.js").MemoryNeeds} MemoryNeeds
+ * @typedef {import("../../errors.js").KleinbildError} KleinbildError
  * @typedef {import("./frame.js").Exposure} Exposure
+ * @typedef {import("./stage_clock.js").StageSeconds} StageSeconds
+ * @typedef {{ width: number, height: number, steps: number }} Picture
  */
 
 /**
  * @typedef {object} Views
- * @property {Pick<import("./form.js").Form, "setBusy"|"setMissing"|"showDefaults"|"showMemory"|"memoryBudget">} form
- * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPicture"|"showFailure"|"showIdle"|"setShape"
- *   |"bringIntoView"|"elapsed">} frame
+ * @property {Pick<import("./form.js").Form, "setBusy"|"setCancelling"|"setMissing"|"memoryBudget">} form
+ * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPreview"|"showPicture"|"showFailure"|"showIdle"|"showCancelling"
+ *   |"setShape"|"bringIntoView"|"elapsed"|"sayResumed">} frame
  * @property {Pick<import("./roll.js").Roll, "add"|"mark"|"setEnabled"|"next">} roll
+ * @property {(info: import("../../protocol.js").InspectInfo) => void} showModel what is known of it before it is started
  * @property {(info: import("../../protocol.js").ReadyInfo) => void} showReady
  * @property {(state: import("../../protocol.js").BackgroundState) => void} showBackground
  * @property {(png: Uint8Array<ArrayBuffer>, settings: Settings, seconds: number) => string} pictureMade tells of it; where it can be seen
@@ -33,19 +39,25 @@ const NOTHING = Object.freeze({ missingBytes: 0, laterBytes: 0, persistent: true
 export class Studio {
   #ready = false;
   #busy = false;
-  #plans = 0;
+  #model = "";
   /** @type {Exposure | null} */
   #shown = null;
+  /** What sizes need, by size and budget: they are asked for again and again. @type {Map<string, Promise<MemoryNeeds>>} */
+  #plans = new Map();
 
   /**
    * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"forgetPrompts"|"cancel"
    *   |"onFailure"|"onBackground">} client
    * @param {string} manifestUrl
+   * @param {Pick<import("./rates.js").Rates, "note"|"predict">} rates
    * @param {Views} views
    */
-  constructor(client, manifestUrl, views) {
+  constructor(client, manifestUrl, rates, views) {
     this.client = client;
     this.manifestUrl = manifestUrl;
+    /** The GPU, as the browser names it. */
+    this.adapter = "";
+    this.rates = rates;
     this.views = views;
     client.onFailure = (error) => {
       if (!this.#busy) views.frame.showFailure(error);
@@ -53,65 +65,108 @@ export class Studio {
     client.onBackground = (state) => views.showBackground(state);
   }
 
+  /** Whether a picture is being made or kernels are measured. */
+  get busy() {
+    return this.#busy;
+  }
+
   /** Says what the first picture will download. Downloads nothing itself. */
   async inspect() {
     try {
       const info = await this.client.inspect(this.manifestUrl);
+      this.#model = info.model;
       this.views.form.setMissing(info);
-      this.views.form.showDefaults(info.defaults);
+      this.views.showModel(info);
     } catch (error) {
       this.views.frame.showFailure(asKleinbildError(error));
     }
   }
 
   /**
-   * Says what a picture will need of the GPU's memory.
-   * @param {{ width: number, height: number, steps: number }} picture
-   * @returns {Promise<void>} never rejected
+   * What a picture will need of the GPU's memory, and how long it will take.
+   * @param {Picture} picture
+   * @returns {Promise<{ needs: MemoryNeeds, seconds: StageSeconds | null } | null>} null when that cannot be told: what is wrong is told
+   *   when a picture is asked for; seconds: null before anything was measured
    */
   async plan(picture) {
-    const { form } = this.views;
-    const number = ++this.#plans;
-    const { memoryBudget } = form;
-    const asked = { manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget };
-    const needs = await this.client.plan(asked).catch(() => null);      // what is wrong is told when a picture is asked for
-    if (number === this.#plans) form.showMemory(needs);                  // else the size has changed since
+    const { memoryBudget } = this.views.form;
+    const key = JSON.stringify([picture.width, picture.height, picture.steps, memoryBudget]);
+    let asked = this.#plans.get(key);
+    if (!asked) {
+      asked = this.client.plan({ manifestUrl: this.manifestUrl, precision: PRECISION, picture, memoryBudget, preview: true });
+      this.#plans.set(key, asked);
+      asked.catch(() => this.#plans.delete(key));
+    }
+    try {
+      const needs = await asked;
+      return { needs, seconds: this.rates.predict(this.#machine, needs.flops) };
+    } catch {
+      return null;
+    }
   }
 
   /**
    * @param {Settings} settings checked
    * @param {boolean} [keepPrompt] what the text encoder makes of the prompt may be kept on this device
-   * @returns {Promise<void>} never rejected
+   * @returns {Promise<KleinbildError | null>} null when the picture is made, else why not; never rejected
    */
   async make(settings, keepPrompt = true) {
-    if (this.#busy) return;
     const { form, frame, roll } = this.views;
     this.#setBusy(true);
     const number = roll.next;
+    const clock = new StageClock();
+    /** @type {{ expected: StageSeconds | null, flops: import("../../protocol.js").StageFlops | null }} */
+    const known = { expected: null, flops: null };
+    void this.plan(settings).then((plan) => {
+      known.expected = plan?.seconds ?? null;
+      known.flops = plan?.needs.flops ?? null;
+    });
+    /** @type {Progress | null} */
+    let latest = null;
     roll.mark(null);
     frame.setShape(settings);
-    frame.begin(number);
+    frame.begin(number, () => latest && secondsLeft(latest, clock, known, frame.elapsed));
     frame.bringIntoView();
     try {
       await this.#start();
       const began = frame.elapsed;
-      const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-      const { memoryBudget } = form;
-      const { png } = await this.client.generate(settings, { onProgress, keepPrompt, memoryBudget });
+      const { png } = await this.client.generate(settings, {
+        keepPrompt,
+        memoryBudget: form.memoryBudget,
+        onProgress(progress) {
+          latest = progress;
+          clock.observe(progress, frame.elapsed);
+          frame.showProgress(progress, frame.elapsed - began, clock.stepSeconds);
+        },
+        onPreview: (preview) => frame.showPreview(preview),
+        onResume({ step }) {
+          clock.restart(step, frame.elapsed);
+          frame.sayResumed();
+        },
+      });
+      clock.end(frame.elapsed);
+      if (clock.measured && known.flops) this.rates.note(this.#machine, settings, clock.measured, known.flops);
       const seconds = frame.elapsed - began;
       const exposure = { number, settings, url: this.views.pictureMade(new Uint8Array(png), settings, seconds), seconds };
       roll.add(exposure);
       this.show(exposure, true);
+      return null;
     } catch (caught) {
-      this.#showFailure(asKleinbildError(caught));
+      const error = asKleinbildError(caught);
+      this.#showFailure(error);
+      return error;
     } finally {
       this.#setBusy(false);
       if (!this.#ready) await this.#showMissing();
     }
   }
 
+  /** Ends the picture in hand, or the measuring; the page says so at once. */
   cancel() {
-    if (this.#busy) this.client.cancel();
+    if (!this.#busy) return;
+    this.views.frame.showCancelling();
+    this.views.form.setCancelling();
+    this.client.cancel();
   }
 
   /** Removes what was kept of prompts. @returns {Promise<void>} never rejected */
@@ -135,7 +190,12 @@ export class Studio {
     return this.#shown;
   }
 
-  /** @param {import("../../errors.js").KleinbildError} error a cancel is none for whoever asked for it */
+  /** What rates belong to: another model or another GPU takes another time. */
+  get #machine() {
+    return `${this.#model} on ${this.adapter}`;
+  }
+
+  /** @param {KleinbildError} error a cancel is none for whoever asked for it */
   #showFailure(error) {
     if (error.code === "cancelled") this.#showLast();
     else this.views.frame.showFailure(error);

@@ -2,6 +2,8 @@
  * Stages, memory and the GPU in the page's words. No DOM.
  */
 
+import { pictureSeconds } from "./rates.js";
+
 /** @typedef {import("../i18n.js").I18n} I18n */
 /** @typedef {import("../../protocol.js").Progress} Progress */
 /** @typedef {import("../../protocol.js").ReadyInfo} ReadyInfo */
@@ -15,17 +17,47 @@ export function stageTitle(i18n, { stage, step, steps }) {
  * @param {I18n} i18n
  * @param {Progress} progress
  * @param {number} seconds since this work began
+ * @param {number | null} [stepSeconds] of a denoising step, once known
  * @returns {string} the numbers below the title
  */
-export function stageDetail(i18n, { stage, step, steps, fraction, bytes = 0, totalBytes = 0, bytesPerSecond = 0 }, seconds) {
+export function stageDetail(i18n, { stage, step, steps, fraction, bytes = 0, totalBytes = 0, bytesPerSecond = 0 }, seconds, stepSeconds = null) {
   const amount = i18n.t("make.detail.amount", { bytes: i18n.bytes(bytes), total: i18n.bytes(totalBytes) });
   if (stage === "loading" && bytesPerSecond > 0) return i18n.t("make.detail.rate", { amount, rate: i18n.bytes(bytesPerSecond) });
   if (stage === "tuning") return i18n.t("make.detail.tuning", { step, steps });
+  if (stage === "transformer" && stepSeconds !== null) {
+    return i18n.t("make.detail.step", { percent: i18n.percent(fraction), duration: stepDuration(i18n, stepSeconds) });
+  }
   if (stage !== "download") return i18n.percent(fraction);
   if (seconds < 3 || bytes === 0) return amount;
   const remaining = (seconds * (totalBytes - bytes)) / bytes;
   if (remaining < 60) return i18n.t("make.detail.soon", { amount });
   return i18n.t("make.detail.minutes", { amount, count: Math.ceil(remaining / 60) });
+}
+
+/** @param {I18n} i18n @param {number} seconds @returns {string} with the digits that a step deserves */
+function stepDuration(i18n, seconds) {
+  return seconds < 1 ? i18n.t("shell.seconds", { n: i18n.number(seconds, { maximumSignificantDigits: 2 }) }) : i18n.duration(seconds);
+}
+
+/** @param {I18n} i18n @param {number} seconds @returns {string} about how long: as exact as a prediction can be */
+export function roughDuration(i18n, seconds) {
+  const digits = { maximumSignificantDigits: seconds < 10 ? 1 : 2 };
+  if (seconds < 59.5) return i18n.t("make.about.seconds", { n: i18n.number(Math.max(seconds, 0.1), digits) });
+  return i18n.t("make.about.minutes", { n: i18n.number(seconds / 60, { maximumSignificantDigits: seconds < 600 ? 2 : 3 }) });
+}
+
+/** @param {I18n} i18n @param {import("./stage_clock.js").StageSeconds | null} seconds @param {number} steps @returns {string} "" before anything was measured */
+export function timeText(i18n, seconds, steps) {
+  return seconds ? i18n.t("make.time", { duration: roughDuration(i18n, pictureSeconds(seconds, steps)) }) : "";
+}
+
+/** A prompt may be a book: what the page shows of it. */
+const SHORT_CHARACTERS = 300;
+
+/** @param {string} prompt @returns {string} its beginning */
+export function shortPrompt(prompt) {
+  const characters = prompt.slice(0, 2 * SHORT_CHARACTERS).match(/./gsu) ?? [];
+  return characters.length <= SHORT_CHARACTERS && prompt.length <= 2 * SHORT_CHARACTERS ? prompt : `${characters.slice(0, SHORT_CHARACTERS).join("")}\u2026`;
 }
 
 /**
@@ -46,7 +78,7 @@ export function backgroundText(i18n, { bytes, totalBytes, done, problem }) {
   return i18n.t("make.background.running", { bytes: i18n.bytes(bytes), total: i18n.bytes(totalBytes) });
 }
 
-/** @param {I18n} i18n @param {import("../../protocol.js").MemoryNeeds} needs @returns {string} what a picture needs of the GPU's memory */
+/** @param {I18n} i18n @param {Omit<import("../../protocol.js").MemoryNeeds, "flops">} needs @returns {string} what a picture needs of the GPU's memory */
 export function memoryText(i18n, { least, whole, budget, refusal }) {
   if (refusal) return refusal;
   if (whole <= budget) return i18n.t("make.memory.whole", { whole: i18n.bytes(whole) });

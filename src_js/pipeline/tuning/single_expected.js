@@ -112,6 +112,34 @@ export function unpackedExpected(tokens, scale, mean, { width, height, channels,
   return out;
 }
 
+/**
+ * @param {Float64Array} x [width * height, channels * patch^2]: after a step @param {Float64Array} before likewise, before it
+ * @param {{ahead: number, scale: Float64Array, mean: Float64Array}} options ahead: steps like this one beyond x
+ * @param {{width: number, height: number, channels: number, patch: number}} size width and height in tokens
+ * @param {{width: number, height: number}} small
+ * @returns {Float64Array} [height, width, channels] of the small map: means of what x tends to
+ */
+export function previewExpected(x, before, { ahead, scale, mean }, size, small) {
+  const { channels, patch } = size;
+  const [width, height] = [size.width * patch, size.height * patch];
+  const whole = unpackedExpected(x.map((value, i) => value + ahead * (value - at(before, i))), scale, mean, size);
+  const out = new Float64Array(small.width * small.height * channels);
+  /** @param {number} i @param {number} parts @param {number} length @returns {number[]} */
+  const range = (i, parts, length) => {
+    const begin = Math.floor((i * length) / parts);
+    return Array.from({ length: Math.ceil(((i + 1) * length) / parts) - begin }, (_, k) => begin + k);
+  };
+  for (let i = 0; i < out.length; i++) {
+    const pixel = Math.floor(i / channels);
+    const rows = range(Math.floor(pixel / small.width), small.height, height);
+    const columns = range(pixel % small.width, small.width, width);
+    let sum = 0;
+    for (const row of rows) for (const column of columns) sum += at(whole, (row * width + column) * channels + (i % channels));
+    out[i] = sum / (rows.length * columns.length);
+  }
+  return out;
+}
+
 /** @param {Float64Array} x [pixels, 3] @returns {Uint8Array} [pixels, 4]; halves go to the even level */
 export function rgbaExpected(x) {
   return Uint8Array.from({ length: (x.length / 3) * 4 }, (_, i) => {

@@ -6,9 +6,11 @@
 import { qkNormRope } from "../../engine/ops/attention.js";
 import { copy, swiglu, toRgba, unpackLatents } from "../../engine/ops/elementwise.js";
 import { groupNorm, layerNorm, rmsNorm } from "../../engine/ops/norms.js";
+import { previewLatents } from "../../engine/ops/preview_latents.js";
 import { fillRandom, randomValues } from "../../engine/synthetic/inputs.js";
 import {
-  groupNormExpected, layerNormExpected, limitedExpected, qkNormRopeExpected, rgbaExpected, rmsNormExpected, swigluExpected, unpackedExpected,
+  groupNormExpected, layerNormExpected, limitedExpected, previewExpected, qkNormRopeExpected, rgbaExpected, rmsNormExpected, swigluExpected,
+  unpackedExpected,
 } from "./single_expected.js";
 
 /**
@@ -23,6 +25,8 @@ const ROWS = 5;
 /** Of feature maps. */
 const WIDTH = 13;
 const HEIGHT = 11;
+/** Of a preview of such a map. */
+const SMALL = Object.freeze({ width: 5, height: 3 });
 /** Of copies: the made-up values go beyond it. */
 const LIMIT = 1;
 /** Rows of SwiGLU are this wide at most: its kernel knows no other difference. */
@@ -46,6 +50,7 @@ export function singleKernels(config) {
     gated(Math.min(MOST_WIDTH, transformer.mlp_hidden_size)),
     limited(transformer.hidden_size),
     unpacked(vae.latent_channels, vae.patch_size),
+    previewed(vae.latent_channels, vae.patch_size),
     pixels(),
   ];
 }
@@ -128,6 +133,25 @@ function unpacked(channels, patch) {
   }, () => {
     const size = { width: WIDTH, height: HEIGHT, channels, patch };
     return unpackedExpected(randomValues(WIDTH * HEIGHT * packed), randomValues(packed, 1), randomValues(packed, 2), size);
+  });
+}
+
+/** @param {number} channels @param {number} patch @returns {SingleKernel} */
+function previewed(channels, patch) {
+  const packed = channels * patch ** 2;
+  const count = WIDTH * HEIGHT * packed;
+  return single("preview_latents", `${WIDTH} x ${HEIGHT}, ${packed} channels, to ${SMALL.width} x ${SMALL.height}`, (program) => {
+    const [x, before] = [program.tensor(WIDTH * HEIGHT, packed, "f32"), program.tensor(WIDTH * HEIGHT, packed, "f32")];
+    const ahead = program.tensor(1, 1, "f32");
+    const [scale, mean] = [program.tensor(1, packed, "f32"), program.tensor(1, packed, "f32")];
+    const out = program.tensor(SMALL.width * SMALL.height, channels);
+    const latents = { x, before, ahead, width: WIDTH, height: HEIGHT };
+    previewLatents(program, latents, { scale, mean }, { ...SMALL, tensor: out }, patch);
+    return { out, inputs: [x, before, ahead, scale, mean] };
+  }, () => {
+    const norm = { ahead: randomValues(1, 2)[0] ?? 0, scale: randomValues(packed, 3), mean: randomValues(packed, 4) };
+    const size = { width: WIDTH, height: HEIGHT, channels, patch };
+    return previewExpected(randomValues(count), randomValues(count, 1), norm, size, SMALL);
   });
 }
 

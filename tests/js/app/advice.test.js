@@ -5,7 +5,7 @@ import { words } from "../support/words.js";
 
 /** @type {import("../../../src_js/errors.js").ErrorCode[]} */
 const CODES = ["no-webgpu", "no-adapter", "out-of-memory", "device-lost", "bad-manifest", "bad-shard", "download-failed",
-  "incomplete", "storage-full", "too-large", "cancelled", "bad-input", "internal"];
+  "worker-lost", "in-use", "incomplete", "storage-full", "too-large", "cancelled", "bad-input", "internal"];
 
 test("every code has words of its own on every platform, in every language", () => {
   const platforms = /** @type {const} */ (["android", "ios", "linux", "mac", "windows", "other"]);

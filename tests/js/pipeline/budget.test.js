@@ -60,6 +60,19 @@ describe("memory budget", () => {
     assert.equal(refusalOf(() => plan(512, 512, least - 1)).code, "too-large");
   });
 
+  test("previews are planned where they fit, and a picture is not refused for them", () => {
+    const shown = (/** @type {number} */ budget) => planWithin(engine, manifest, { width: 512, height: 512, steps: 4, preview: true }, budget);
+    const plain = plan(512, 512, Infinity);
+    const { least } = memoryNeeds(shown(Infinity));
+    assert.ok(least > memoryNeeds(plain).least, "the decoder's weights lie beside the transformer's");
+    assert.ok(shown(least).preview);
+    assert.deepEqual(shown(least - 1), plain);
+    assert.equal(refusalOf(() => shown(memoryNeeds(plain).least - 1)).message, refusalOf(() => plan(512, 512, memoryNeeds(plain).least - 1)).message);
+    const narrow = { info: deviceInfo({ limits: { ...engine.info.limits, maxStorageBufferBindingSize: 3e8, maxBufferSize: 3e8 } }) };
+    const banded = planWithin(narrow, manifest, { width: 1024, height: 1024, steps: 4, preview: true }, 1e11);
+    assert.ok(banded.preview && banded.mapBytes < Infinity, "whose picture is decoded in bands");
+  });
+
   test("a refusal says need, budget and the largest picture of that shape, which is then drawn", () => {
     const smallest = memoryNeeds(plan(16, 16, Infinity)).least;
     for (let round = 0; round < 4; round++) {

@@ -28,8 +28,8 @@ function setUp(facts, of = manifest) {
     loads.push(of[2]);
     return paperStage(...of);
   };
-  const draw = (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ memoryBudget) => (
-    generator.generate({ prompt: "a fox", width, height, seed: 1n, steps: 2, latents: null }, { memoryBudget }));
+  const draw = (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ memoryBudget, observer = {}) => (
+    generator.generate({ prompt: "a fox", width, height, seed: 1n, steps: 2, latents: null }, { memoryBudget, ...observer }));
   return { engine, device, generator, loads, draw };
 }
 
@@ -69,6 +69,30 @@ describe("memory of the 4B model's pictures", () => {
     engine.memory.resetPeak();
     await draw(512, 512, least);
     assert.ok(engine.memory.peakBytes <= memoryNeeds(other).whole && engine.memory.bytes <= least, "what another size left made room");
+  });
+
+  test("previews take what was predicted, however little is left, and only where they fit", async () => {
+    const { engine, device, generator, loads, draw } = setUp();
+    let shown = 0;
+    const observer = { onPreview: () => void (shown += 1) };
+    const size = { width: 512, height: 768, steps: 2 };
+    const plan = generator.plan(size, 1e11, true);
+    await draw(512, 768, 1e11, observer);
+    assert.equal(engine.memory.peakBytes, memoryNeeds(plan).whole);
+    const { text_encoder: encoder, modulation, prelude, step, preview, vae_decoder: decoder } = plan.programs;
+    assert.equal(device.dispatches, encoder.dispatches + (modulation?.dispatches ?? NaN) + prelude.dispatches + 2 * step.dispatches
+      + (preview?.dispatches ?? NaN) + decoder.dispatches);
+    assert.equal(shown, 1);
+    const { least } = memoryNeeds(plan);
+    loads.length = 0;
+    for (const [budget, count] of /** @type {const} */ ([[least, 2], [least - 1, 2], [least, 3]])) {
+      generator.residency.clear();
+      engine.memory.resetPeak();
+      await draw(512, 768, budget, observer);
+      assert.ok(engine.memory.peakBytes <= budget, `${engine.memory.peakBytes} of ${budget}`);
+      assert.equal(shown, count);
+    }
+    assert.ok(loads.filter((stage) => stage === "vae_decoder").length >= 3);
   });
 
   test("any budget that a picture fits is kept, down to its last byte", async () => {

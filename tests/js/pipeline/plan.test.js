@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { memoryNeeds } from "../../../src_js/pipeline/budget.js";
 import { planPicture, stageBytes } from "../../../src_js/pipeline/plan.js";
+import { previewDue } from "../../../src_js/pipeline/preview_size.js";
 import { sigmas } from "../../../src_js/pipeline/scheduler.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { deviceInfo } from "../support/device_info.js";
@@ -35,6 +36,8 @@ const CONVOLUTION = /^conv(?!_weights)/;
 
 /** @param {number} side pixels @param {Partial<import("../../../src_js/engine/device.js").DeviceInfo>} [facts] @returns {PicturePlan} */
 const planOf = (side, facts) => planPicture({ info: deviceInfo(facts) }, manifest, { width: side, height: side, steps: 4 });
+/** @param {number} width @param {number} height @param {number} [steps] @returns {PicturePlan} with previews */
+const shown = (width, height, steps = 4, of = manifest) => planPicture({ info: deviceInfo() }, of, { width, height, steps, preview: true });
 /** In dispatches of any size, so that nothing is read twice. @param {number} side */
 const uncut = (side) => planPicture({ info: deviceInfo(), maxDispatchFlops: Infinity }, manifest, { width: side, height: side, steps: 4 });
 
@@ -184,9 +187,57 @@ describe("plan of the 4B model, 4 bits in blocks of 32", () => {
     }
   });
 
+  test("previews keep within a twentieth of a step's time, are no smaller than that asks, and have the picture's shape", () => {
+    // a FLOP of the decoder takes up to two and a half times as long as one of a step
+    const time = (/** @type {PicturePlan} */ { programs: { preview, step } }) => (2.5 * (preview?.flops ?? NaN)) / step.flops;
+    for (const [width, height, least] of /** @type {const} */ ([[256, 256, 64], [512, 512, 128], [768, 512, 128], [1024, 1024, 256], [1360, 768, 192], [2048, 2048, 512]])) {
+      const plan = shown(width, height);
+      const { preview } = plan;
+      assert.ok(preview && preview.every === 1 && preview.count === 3);
+      assert.ok(time(plan) <= 0.05, `${width}x${height}: ${time(plan)}`);
+      assert.ok(Math.min(preview.width, preview.height) >= least, `${preview.width}x${preview.height}`);
+      const [across, down] = [preview.width / width, preview.height / height];
+      assert.ok(Math.abs(across / down - 1) <= 8 / Math.min(preview.width, preview.height), "up to one latent pixel");
+      assert.deepEqual([preview.width, preview.height], [preview.small.width * 8, preview.small.height * 8]);
+    }
+  });
+
+  test("previews cost what their programs do, and change nothing else", () => {
+    for (const side of [512, 1024]) {
+      const [plain, plan] = [planOf(side), shown(side, side)];
+      const { preview, ...others } = plan.programs;
+      assert.deepEqual(others, plain.programs);
+      assert.equal(plan.flops, plain.flops + 3 * (preview?.flops ?? NaN));
+      assert.deepEqual(plan.workBytes, {
+        ...plain.workBytes, transformer: plain.workBytes.transformer + (preview?.activationBytes ?? NaN) + (preview?.sharedBytes ?? NaN),
+      });
+      assert.equal(preview?.sharedBytes, (side / 16) ** 2 * 128 * 4, "the latents before the step");
+      const [without, needs] = [memoryNeeds(plain), memoryNeeds(plan)];
+      assert.equal(needs.least, Math.max(without.least, plan.weightBytes.transformer + plan.weightBytes.vae_decoder + plan.workBytes.transformer));
+    }
+  });
+
+  test("a decoder that is dear beside the steps shows fewer previews, or none", () => {
+    const small = JSON.parse(readFileSync(new URL("../../../src_js/bench/small.json", import.meta.url), "utf8"));
+    const dear = syntheticManifest(small, { format: "f32" });
+    assert.equal(shown(256, 256, 20, dear).preview, undefined);
+    const { preview, programs } = shown(512, 512, 20, dear);
+    assert.ok(preview && preview.every > 1 && programs.preview);
+    assert.equal(Math.max(preview.width, preview.height), 64, "the smallest");
+    const share = (2.5 * programs.preview.flops) / programs.step.flops;
+    assert.ok(share <= 0.05 * preview.every && share > 0.05 * (preview.every - 1));
+    const due = Array.from({ length: 20 }, (_, i) => i + 1).filter((done) => previewDue(preview, done, 20));
+    assert.deepEqual(due, Array.from({ length: preview.count }, (_, i) => (i + 1) * preview.every));
+    assert.equal(shown(512, 512, preview.every, dear).preview, undefined, "none is due before the last step");
+    assert.equal(shown(512, 512, 1).preview, undefined, "nor of a picture of one step");
+    assert.ok(!previewDue(shown(512, 512).preview, 4, 4) && !previewDue(undefined, 1, 4));
+  });
+
   test("nothing costs other than it did", () => {
-    const actual = Object.fromEntries([512, 1024].flatMap((side) => (["f16", "f32"].map((precision) => (
-      [`${side} ${precision}`, summary(planOf(side, { precision: /** @type {"f16"|"f32"} */ (precision) }))])))));
+    const actual = Object.fromEntries([512, 1024].flatMap((side) => [
+      ...["f16", "f32"].map((precision) => [`${side} ${precision}`, summary(planOf(side, { precision: /** @type {"f16"|"f32"} */ (precision) }))]),
+      [`${side} f16 with previews`, summary(shown(side, side))],
+    ]));
     if (process.env["UPDATE_PLAN"]) writeFileSync(expectedFile, `${JSON.stringify(actual, null, 2)}\n`);
     assert.deepEqual(actual, JSON.parse(readFileSync(expectedFile, "utf8")),
       "the predicted plan changed: if that is meant, write it anew with UPDATE_PLAN=1 and look at the difference");

@@ -111,6 +111,19 @@ describe("weights on the GPU", () => {
     assert.equal(engine.memory.bytes, before);
   });
 
+  test("stages that run together do not make room for each other, others do", async () => {
+    const residency = new Residency(engine, manifest, readShard, 4 * SHARD_BYTES);
+    await residency.stage("vae_decoder", 0).loaded;
+    await residency.stage("text_encoder", 0).loaded;
+    reads = [];
+    await residency.stage("transformer", 2 * SHARD_BYTES, {}, ["vae_decoder"]).loaded;
+    assert.deepEqual(reads, ["d"], "the text encoder went, though the decoder costs less");
+    await residency.stage("vae_decoder", 2 * SHARD_BYTES, {}, ["transformer"]).loaded;
+    await residency.stage("transformer", 2 * SHARD_BYTES, {}, ["vae_decoder"]).loaded;
+    assert.deepEqual(reads, ["d"]);
+    residency.clear();
+  });
+
   test("a stage cancelled while it was loaded ahead is gone once settled, and the next picture loads it", async () => {
     const before = engine.memory.bytes;
     const abort = new AbortController();

@@ -97,6 +97,7 @@ class Counting:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self.config, self.name, self.notice = checkpoint.config, checkpoint.name, checkpoint.notice
+        self.suggestions = checkpoint.suggestions
         self.tokenizer_folder = checkpoint.tokenizer_folder
         self.check, self.rows = checkpoint.check, checkpoint.rows
         self.stored_bytes, self.identity = checkpoint.stored_bytes, checkpoint.identity

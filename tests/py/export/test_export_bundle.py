@@ -21,6 +21,7 @@ from kleinbild.errors import KleinbildError
 from kleinbild.export import Variant, export_bundle
 from kleinbild.export.folder import new_folder
 from kleinbild.export.vae_decoder import vae_graphs
+from kleinbild.suggestions import Suggestions
 
 Float32 = npt.NDArray[np.float32]
 
@@ -56,6 +57,7 @@ class Source:
         self.config: ModelConfig = checkpoint.config
         self.name = "Söurce"
         self.notice = "a notice"
+        self.suggestions = Suggestions(("a fox",), ((128, 256),))
         self.tokenizer_folder = checkpoint.tokenizer_folder
 
     def check(self) -> None:
@@ -112,6 +114,7 @@ def test_files_and_graphs_are_those_of_the_format(
     config = json.loads((out / "flux2-config.json").read_text(encoding="utf-8"))
     assert config["kleinbild"]["name"] == config["model_name"] == "Söurce"
     assert config["kleinbild"]["notice"] == "a notice"
+    assert (config["kleinbild"]["examples"], config["kleinbild"]["sizes"]) == (["a fox"], [[128, 256]])
     assert config_from_json(config["kleinbild"]["config"]) == small.config
     assert (config["context_dim"], config["latent_channels"], config["latent_downsample"]) == (120, 128, 16)
     assert config["models"]["vae_decoder_attn_chunk"]["head_dim"] == 64

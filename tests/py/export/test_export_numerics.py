@@ -47,6 +47,7 @@ class Changed:
         self.config: ModelConfig = source.config
         self.name = source.name
         self.notice = source.notice
+        self.suggestions = source.suggestions
         self.tokenizer_folder = source.tokenizer_folder
 
     def check(self) -> None:

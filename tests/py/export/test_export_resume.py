@@ -35,6 +35,7 @@ class Source:
         self.config = checkpoint.config
         self.name = checkpoint.name
         self.notice = checkpoint.notice
+        self.suggestions = checkpoint.suggestions
         self.tokenizer_folder = checkpoint.tokenizer_folder
 
     def check(self) -> None:

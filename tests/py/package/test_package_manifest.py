@@ -93,7 +93,8 @@ def _share_the_table(value: dict[str, Any]) -> None:
 TYPE_LIES: list[tuple[Change, str]] = [
     (lambda m: m.pop("notice"), "field 'notice' is missing"),
     (lambda m: m.update(extra=1), "unknown field 'extra'"),
-    (lambda m: m.update(schema=3), "schema is 3; this version reads schema 2"),
+    (lambda m: m.update(schema=4), "schema is 4; this version reads schema 3"),
+    (lambda m: m.update(schema=2), "packaged by an earlier build: package the model again"),
     (lambda m: m.update(schema=1), "packaged by an earlier build: package the model again"),
     (lambda m: m["stages"][0].pop("load"), r"stages\[0\]: field 'load' is missing"),
     (lambda m: m["table_sigmas"].append("1"), r"table_sigmas\[\d+\]: expected float, found '1'"),
@@ -110,6 +111,8 @@ TYPE_LIES: list[tuple[Change, str]] = [
 LIES: list[tuple[Change, str]] = [
     (lambda m: m.update(id="../x"), "is no model id"),
     (lambda m: m.update(notice="x" * 2001), "notice is longer than 2000"),
+    (lambda m: m.update(examples=["x" * 301]), "an example is no text of 1 to 300 characters"),
+    (lambda m: m.update(sizes=[[128]]), "is not .width, height. in multiples of 16"),
     (lambda m: m.update(name="a\x00b"), "name is longer than 200 characters or not printable"),
     (lambda m: m.update(revision="1"), "revision '1' is no SHA-256"),
     (lambda m: m.update(weights="q8"), "weights 'q8' is none of"),

@@ -33,11 +33,13 @@ CONFIG = ModelConfig(
     4,
 )
 MANIFEST = Manifest(
-    schema=2,
+    schema=3,
     id="m-q4-0",
     name='M "<&>',
     revision="0" * 64,
     notice="</script>",
+    examples=(),
+    sizes=(),
     weights="q4",
     config=CONFIG,
     tokenizer=FileRef("w/x.json", "x", 1, "", 1),

@@ -3,7 +3,9 @@
 /** @typedef {import("../../../../src_js/app/diagnosis/facts.js").Facts} Facts */
 
 /** @param {Partial<import("../../../../src_js/protocol.js").MemoryNeeds>} [needs] */
-export const memory = (needs = {}) => ({ least: 2.6e9, whole: 4.5e9, budget: 8.25e9, refusal: "", ...needs });
+export const memory = (needs = {}) => ({
+  least: 2.6e9, whole: 4.5e9, budget: 8.25e9, refusal: "", flops: { text_encoder: 1e12, transformer: 5e12, vae_decoder: 1e12 }, ...needs,
+});
 
 /** @type {Facts} */
 const GOOD = {

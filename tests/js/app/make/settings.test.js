@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Store } from "../../../../src_js/app/store.js";
-import { diceSeed, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "../../../../src_js/app/make/settings.js";
+import { diceSeed, ordersOf, readMemoryBudget, readSettings, recallSettings, rememberSettings } from "../../../../src_js/app/make/settings.js";
 
-const VALUES = { prompt: " a fox ", width: "512", height: "256", seed: "18446744073709551615", steps: "4", newSeed: false, keepPrompts: true };
+const VALUES = { prompt: " a fox ", width: "512", height: "256", seed: "18446744073709551615", steps: "4", count: "1", newSeed: false, lines: false, keepPrompts: true, memory: "" };
 
 test("good values become settings", () => {
   assert.deepEqual(readSettings(VALUES), {
-    settings: { prompt: "a fox", width: 512, height: 256, seed: 2n ** 64n - 1n, steps: 4, latents: null }, errors: {}, notices: {},
+    asked: { prompts: ["a fox"], width: 512, height: 256, seed: 2n ** 64n - 1n, steps: 4, count: 1 }, errors: {}, notices: {},
   });
 });
 
@@ -21,27 +21,45 @@ test("a memory budget is a number of GB, or nothing", () => {
 });
 
 test("sides are floored to multiples of 16 and the page says so", () => {
-  const { settings, notices } = readSettings({ ...VALUES, width: "500", height: "17" });
-  assert.deepEqual([settings?.width, settings?.height], [496, 16]);
+  const { asked, notices } = readSettings({ ...VALUES, width: "500", height: "17" });
+  assert.deepEqual([asked?.width, asked?.height], [496, 16]);
   assert.deepEqual(notices.width, ["make.notice.side", { multiple: "16", asked: "500", floored: "496" }]);
 });
 
 /** @type {[import("../../../../src_js/app/make/settings.js").FieldName, string][]} */
 const BAD = [
   ["prompt", "  "], ["width", "15"], ["width", "2049"], ["width", ""], ["height", "-16"], ["height", "1e3"], ["height", "256.5"],
-  ["seed", "-1"], ["seed", "18446744073709551616"], ["seed", "1".repeat(30)], ["seed", "0x10"], ["steps", "0"], ["steps", "101"],
+  ["seed", "-1"], ["seed", "18446744073709551616"], ["seed", "1".repeat(30)], ["seed", "0x10"], ["steps", "0"], ["steps", "101"], ["count", "0"], ["count", "101"], ["count", ""], ["prompt", "x".repeat(100_001)],
 ];
 
 for (const [name, text] of BAD) {
-  test(`refuses ${name} ${JSON.stringify(text)}`, () => {
-    const { settings, errors } = readSettings({ ...VALUES, [name]: text });
-    assert.equal(settings, null);
+  test(`refuses ${name} ${JSON.stringify(text.slice(0, 40))}`, () => {
+    const { asked, errors } = readSettings({ ...VALUES, [name]: text });
+    assert.equal(asked, null);
     assert.deepEqual(Object.keys(errors), [name]);
   });
 }
 
 test("every error is told at once", () => {
   assert.deepEqual(Object.keys(readSettings({ ...VALUES, width: "x", steps: "", seed: "-" }).errors).sort(), ["seed", "steps", "width"]);
+});
+
+test("each line is a prompt of its own where that is asked for, empty ones are none", () => {
+  const prompt = " a fox \n\n  a hare\r\n";
+  assert.deepEqual(readSettings({ ...VALUES, prompt, lines: true }).asked?.prompts, ["a fox", "a hare"]);
+  assert.deepEqual(readSettings({ ...VALUES, prompt }).asked?.prompts, ["a fox \n\n  a hare"]);
+  const { errors } = readSettings({ ...VALUES, prompt: ` \n${"x".repeat(100_001)}`, lines: true });
+  assert.equal(errors.prompt?.[0], "make.error.long");
+});
+
+test("a kept seed counts up from its number, for every prompt; new ones are thrown for all but the first picture", () => {
+  const asked = { prompts: ["a", "b"], width: 16, height: 32, steps: 2, seed: 2n ** 64n - 2n, count: 3 };
+  const kept = ordersOf(asked, { newSeed: false, keepPrompts: false });
+  assert.deepEqual(kept.map(({ prompt, seeds }) => [prompt, ...seeds]), ["a", "b"].map((prompt) => [prompt, "18446744073709551614", "18446744073709551615", "0"]));
+  assert.deepEqual(kept.map(({ width, height, steps, keepPrompt }) => [width, height, steps, keepPrompt]), [[16, 32, 2, false], [16, 32, 2, false]]);
+  const thrown = ordersOf(asked, { newSeed: true, keepPrompts: true }).flatMap(({ seeds }) => seeds);
+  assert.equal(thrown[0], "18446744073709551614");
+  assert.equal(new Set(thrown).size, 6);
 });
 
 /** @param {Map<string, string>} items */

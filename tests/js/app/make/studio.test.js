@@ -12,9 +12,11 @@ function setUp() {
   const log = [];
   /** @type {boolean[]} */
   const told = [];
+  /** @type {unknown[][]} */
+  const noted = [];
   const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
-  /** @type {{ start: Error[], generate: Error[], forget: Error[], missing: number[], planning: Promise<void>[] }} */
-  const plan = { planning: [], start: [], generate: [], forget: [], missing: [] };
+  /** @type {{ start: Error[], generate: Error[], forget: Error[], missing: number[], planning: Promise<void>[], listeners: ((options: import("../../../../src_js/app/worker_client.js").Listeners) => void)[] }} */
+  const plan = { listeners: [], planning: [], start: [], generate: [], forget: [], missing: [] };
   const throwNext = (/** @type {Error[]} */ errors) => {
     const error = errors.shift();
     if (error) throw error;
@@ -22,19 +24,20 @@ function setUp() {
   const client = {
     onFailure: /** @type {any} */ (undefined),
     onBackground: /** @type {any} */ (undefined),
-    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, defaults: { width: 16, height: 16, steps: 4 } }),
+    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, model: "tiny", examples: [], sizes: [], defaults: { width: 16, height: 16, steps: 4 } }),
     async plan(/** @type {{ picture: { width: number } }} */ { picture }) {
       log.push(`plan ${picture.width}`);
       await plan.planning.shift();
-      return { least: picture.width, whole: 2, budget: 3, refusal: "" };
+      return { least: picture.width, whole: 2, budget: 3, refusal: "", flops: { text_encoder: 1, transformer: 1, vae_decoder: 1 } };
     },
     async start(/** @type {{ background?: boolean }} */ { background }) {
       log.push(background ? "start" : "start without background");
       throwNext(plan.start);
       return INFO;
     },
-    async generate(/** @type {unknown} */ _, /** @type {{ keepPrompt?: boolean }} */ { keepPrompt } = {}) {
-      log.push(keepPrompt ? "generate" : "generate and forget");
+    async generate(/** @type {unknown} */ _, /** @type {import("../../../../src_js/app/worker_client.js").Listeners & { keepPrompt?: boolean }} */ options = {}) {
+      log.push(options.keepPrompt ? "generate" : "generate and forget");
+      plan.listeners.shift()?.(options);
       throwNext(plan.generate);
       return /** @type {any} */ ({ png: new ArrayBuffer(3) });
     },
@@ -44,13 +47,19 @@ function setUp() {
     },
     cancel: () => void log.push("client.cancel"),
   };
-  const studio = new Studio(client, "/models/x.json", {
-    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissing: ({ missingBytes, laterBytes }) => void log.push(`missing ${missingBytes}, ${laterBytes} later`), showDefaults: note("defaults"),
-      showMemory: (needs) => void log.push(`memory ${needs?.least}`), memoryBudget: 5e9 },
-    frame: {
-      begin: note("begin"), showProgress: note("progress"), showPicture: note("picture"), showFailure: note("failure"),
-      showIdle: note("idle"), setShape() {}, bringIntoView() {}, elapsed: 0,
-    },
+  const frame = {
+    begin: note("begin"), showProgress: note("progress"), showPreview: note("preview"), showPicture: note("picture"), showFailure: note("failure"),
+    showIdle: note("idle"), showCancelling: note("cancelling"), sayResumed: note("resumed"), setShape() {}, bringIntoView() {}, elapsed: 0,
+  };
+  const rates = {
+    note: (/** @type {unknown[]} */ ...args) => void noted.push(args),
+    predict: (/** @type {string} */ machine) => (machine === "tiny on a GPU" ? { text_encoder: 1, transformer: 2, vae_decoder: 3 } : null),
+  };
+  const studio = new Studio(client, "/models/x.json", rates, {
+    form: { setBusy: (busy) => void log.push(`busy ${busy}`), setMissing: ({ missingBytes, laterBytes }) => void log.push(`missing ${missingBytes}, ${laterBytes} later`),
+      setCancelling() {}, memoryBudget: 5e9 },
+    frame,
+    showModel: note("model"),
     roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
     showReady: note("ready"),
     showBackground: ({ bytes }) => void log.push(`background ${bytes}`),
@@ -61,21 +70,21 @@ function setUp() {
     tellBusy: (busy) => void told.push(busy),
     keepStorage: note("persist"),
   });
-  return { studio, client, plan, log, told };
+  return { studio, client, plan, log, told, noted, frame };
 }
 
 test("nothing is downloaded before the first picture; the bytes are told", async () => {
   const { studio, plan, log } = setUp();
   plan.missing.push(1234);
   await studio.inspect();
-  assert.deepEqual(log, ["missing 1234, 5 later", "defaults"]);
+  assert.deepEqual(log, ["missing 1234, 5 later", "model"]);
 });
 
 test("the first picture starts the model, the second does not", async () => {
   const { studio, log, told } = setUp();
   await studio.make(SETTINGS);
   assert.deepEqual(told, [true, false], "the other views hear of it");
-  assert.deepEqual(log, ["busy true", "begin", "persist", "start", "missing 0, 0 later", "ready", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "plan 32", "begin", "persist", "start", "missing 0, 0 later", "ready", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
   log.length = 0;
   await studio.make(SETTINGS);
   assert.deepEqual(log, ["busy true", "begin", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
@@ -112,31 +121,57 @@ test("a cancelled picture leaves the one before it", async () => {
   assert.deepEqual(log, ["busy true", "begin", "generate", "picture", "busy false"]);
 });
 
-test("one picture at a time, and cancel only while one is made", async () => {
+test("cancel only while a picture is made, and the page says so at once", async () => {
   const { studio, log } = setUp();
   studio.cancel();
-  const first = studio.make(SETTINGS);
-  const second = studio.make(SETTINGS);
+  const making = studio.make(SETTINGS);
   studio.cancel();
-  await Promise.all([first, second]);
-  assert.equal(log.filter((entry) => entry === "generate").length, 1);
+  assert.deepEqual(log.slice(-2), ["cancelling", "client.cancel"]);
+  await making;
   assert.equal(log.filter((entry) => entry === "client.cancel").length, 1);
 });
 
-test("what the latest size needs is shown, whatever the order of the answers, and failures are not", async () => {
-  const { studio, client, plan, log } = setUp();
-  /** @type {() => void} */
-  let answer = () => {};
-  plan.planning.push(new Promise((resolve) => (answer = resolve)));
-  const first = studio.plan({ width: 16, height: 16, steps: 1 });
-  await studio.plan({ width: 32, height: 16, steps: 1 });
-  answer();
-  await first;
-  assert.deepEqual(log, ["plan 16", "plan 32", "memory 32"]);
+test("a size is planned once, and again with another budget or after a failure", async () => {
+  const { studio, client, log } = setUp();
+  const picture = { width: 16, height: 16, steps: 1 };
+  await studio.inspect();
+  studio.adapter = "a GPU";
   log.length = 0;
+  const [plan] = await Promise.all([studio.plan(picture), studio.plan(picture)]);
+  assert.deepEqual([plan?.needs.least, plan?.seconds?.transformer], [16, 2]);
+  studio.adapter = "another GPU";
+  assert.equal((await studio.plan(picture))?.seconds, null);
+  studio.views.form = { ...studio.views.form, memoryBudget: 6e9 };
+  await studio.plan(picture);
+  assert.deepEqual(log, ["plan 16", "plan 16"]);
+  const { plan: works } = client;
   client.plan = () => Promise.reject(new KleinbildError("no-adapter", ""));
-  await studio.plan({ width: 16, height: 16, steps: 1 });
-  assert.deepEqual(log, ["memory undefined"]);
+  assert.equal(await studio.plan({ ...picture, width: 32 }), null);
+  client.plan = works;
+  assert.ok(await studio.plan({ ...picture, width: 32 }));
+});
+
+test("what a picture took is noted by model and GPU; previews and lost GPUs reach the frame", async () => {
+  const { studio, plan, log, noted, frame } = setUp();
+  await studio.inspect();
+  studio.adapter = "a GPU";
+  plan.listeners.push(({ onProgress, onPreview, onResume }) => {
+    const at = (/** @type {"text_encoder"|"transformer"|"vae_decoder"} */ stage, /** @type {number} */ step, /** @type {number} */ now) => {
+      frame.elapsed = now;
+      onProgress?.({ stage, step, steps: 2, fraction: 0 });
+    };
+    at("text_encoder", 0, 1);
+    at("transformer", 0, 2);
+    at("transformer", 1, 6);
+    onPreview?.({ step: 1, width: 1, height: 1, rgba: new Uint8ClampedArray(4) });
+    onResume?.({ step: 1, losses: 1 });
+    at("transformer", 1, 20);
+    at("vae_decoder", 2, 24);
+    frame.elapsed = 27;
+  });
+  await studio.make(SETTINGS);
+  assert.deepEqual(noted, [["tiny on a GPU", SETTINGS, { text_encoder: 1, transformer: 4, vae_decoder: 3 }, { text_encoder: 1, transformer: 1, vae_decoder: 1 }]]);
+  assert.ok(log.includes("preview") && log.includes("resumed"));
 });
 
 test("any exception is told, and a device lost while idle too", async () => {
