@@ -18,7 +18,7 @@ from kleinbild.errors import KleinbildError
 
 MAX_INDEX_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 32 << 20
-MANIFEST_SCHEMA = 2
+MANIFEST_SCHEMA = 3
 _MANIFEST_PATH = re.compile(r"/models/[A-Za-z0-9_][A-Za-z0-9._-]*\.json")
 _BUILD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _WEIGHT_PATH = re.compile(r"w/[0-9a-f]{64}\.(bin|json)(\.gz)?")
