@@ -103,7 +103,7 @@ function ofKernels({ kernels, check, platform }) {
   } else if (dropped.length > 0) {
     found.push({ id: "kernels-left-out", level: "hint", values: { count: dropped.length }, steps: [] });
   }
-  if (faults.length > 0) found.push({ id: "compiler-fault", level: "hint", steps: steps("recentBrowser") });
+  if (faults.length > 0) found.push({ id: "compiler-fault", level: "hint", steps: [] });
   return found;
 }
 
