@@ -134,7 +134,7 @@ def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, 
         page.fill("#prompt", "<b>a fox</b> & co")
         page.fill("#seed", "18446744073709551615")
         expect(page.locator("#seed-message")).to_be_hidden()
-        expect(page.locator("#new-seed")).not_to_be_checked()
+        expect(page.locator("#seed-lock")).to_have_attribute("aria-pressed", "true")
         page.click("[data-format='768x512']")
         page.reload()
         one.settle()
@@ -152,6 +152,7 @@ def test_what_a_size_needs_of_the_memory_is_told_before_any_download(browser: Br
         small = needs.text_content() or ""
         page.click("[data-format='1024x1024']")
         expect(needs).not_to_have_text(small)
+        page.click(".more > summary")
         page.fill("#memory", "0.1")
         expect(page.locator("#memory-message")).to_have_text("A number of GB from 0.5 to 1024, or nothing.")
         page.fill("#memory", "0.5")

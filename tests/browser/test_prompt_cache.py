@@ -119,6 +119,7 @@ def test_what_is_not_to_be_kept_is_not_and_what_was_kept_goes(browser: Browser, 
         assert PROMPT not in name + contents
         assert PROMPT in page.evaluate("JSON.stringify(localStorage)")
 
+        page.click(".more > summary")
         page.uncheck("#keep-prompts")
         expect(page.locator("#failure")).to_be_hidden()
         until_empty(page)

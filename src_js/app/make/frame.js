@@ -8,7 +8,7 @@ import { adviceFor, platformOf } from "../advice.js";
 import { element, textElement } from "../elements.js";
 import { showText } from "../localise.js";
 import { leftText } from "./time_left.js";
-import { shortPrompt, stageDetail, stageTitle } from "./wording.js";
+import { shortPrompt, sizeText, stageDetail, stageTitle } from "./wording.js";
 
 /** @typedef {import("../../protocol.js").Progress} Progress */
 /** @typedef {import("../../protocol.js").Settings} Settings */
@@ -131,7 +131,7 @@ export class Frame {
     const prompt = textElement("span", shortPrompt(settings.prompt), "caption__prompt");
     prompt.dir = "auto";
     const facts = textElement("span", "", "caption__facts");
-    showText(facts, () => [`${width} \u00d7 ${height}`, t("make.fact.seed", { seed: `${seed}` }), t("make.fact.steps", { count: steps }),
+    showText(facts, () => [sizeText(settings), t("make.fact.seed", { seed: `${seed}` }), t("make.fact.steps", { count: steps }),
       this.#i18n.duration(seconds)].join("  \u00b7  "));
     this.#caption.replaceChildren(prompt, facts);
     this.#download.href = url;

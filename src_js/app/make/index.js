@@ -110,7 +110,9 @@ export async function openMake(app) {
     if (next === busy) return;
     busy = next;
     events.emit("busy", { busy });
-    if (!busy) void showSizes();
+    if (busy) return;
+    void runner.run();                                                   // what was added while kernels were measured
+    void showSizes();
   }
 
   /** What each offered size needs, one after another and only while nothing else is to be done. */

@@ -4,7 +4,7 @@
 
 import { element, textElement } from "../elements.js";
 import { showText } from "../localise.js";
-import { shortPrompt } from "./wording.js";
+import { shortPrompt, sizeText } from "./wording.js";
 
 /** @typedef {import("./queue.js").PictureQueue} PictureQueue */
 /** @typedef {import("./queue.js").Order} Order */
@@ -53,14 +53,14 @@ export class QueueView {
 
   /** @param {Order} order @param {number} left pictures of it that wait */
   #item(order, left) {
-    const { id, width, height } = order;
+    const { id } = order;
     const prompt = shortPrompt(order.prompt);
     const item = document.createElement("li");
     item.className = "queue__item";
     const text = textElement("span", prompt, "queue__prompt");
     text.dir = "auto";
     const facts = textElement("span", "", "queue__facts");
-    showText(facts, () => [`${width} \u00d7 ${height}`, this.#i18n.t("make.queue.pictures", { count: left })].join("  \u00b7  "));
+    showText(facts, () => [sizeText(order), this.#i18n.t("make.queue.pictures", { count: left })].join("  \u00b7  "));
     const button = textElement("button", "\u00d7", "button queue__remove");
     button.type = "button";
     showText(button, () => this.#i18n.t("make.queue.remove", { prompt }), "aria-label");

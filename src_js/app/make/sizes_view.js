@@ -98,7 +98,9 @@ function makeButton({ width, height }, largest) {
   for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", "aria-hidden": "true" })) icon.setAttribute(name, value);
   for (const [name, value] of Object.entries({ x: 12 - w / 2, y: 12 - h / 2, width: w, height: h, rx: 1.5 })) shape.setAttribute(name, String(value));
   icon.append(shape);
-  button.append(icon, textElement("span", `${width} \u00d7 ${height}`, "format__size"), textElement("span", "", "format__memory"),
+  const name = textElement("span", `${width} \u00d7 ${height}`, "format__size");
+  name.dir = "ltr";
+  button.append(icon, name, textElement("span", "", "format__memory"),
     textElement("span", "", "format__time"));
   return button;
 }

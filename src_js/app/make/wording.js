@@ -51,6 +51,11 @@ export function timeText(i18n, seconds, steps) {
   return seconds ? i18n.t("make.time", { duration: roughDuration(i18n, pictureSeconds(seconds, steps)) }) : "";
 }
 
+/** @param {{ width: number, height: number }} size @returns {string} isolated: the width stands first in every language */
+export function sizeText({ width, height }) {
+  return `\u2066${width} \u00d7 ${height}\u2069`;
+}
+
 /** A prompt may be a book: what the page shows of it. */
 const SHORT_CHARACTERS = 300;
 

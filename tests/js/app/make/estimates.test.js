@@ -95,7 +95,8 @@ test("with earlier pictures known it is right from the start and counts down", (
     clock.observe(progress, now);
     const left = /** @type {number} */ (secondsLeft(progress, clock, { expected, flops: FLOPS }, now));
     const loading = progress.stage === "text_encoder" ? took.loading : 0;          // nobody knows of it before it begins
-    assert.ok(Math.abs(left + loading - (end - now)) < 0.01, `${progress.stage} ${progress.step}: ${left} for ${end - now}`);
+    const overdue = progress.stage === "vae_decoder" ? 0.1 * took.decode : 0;      // at its very end
+    assert.ok(Math.abs(left + loading - (end - now)) <= overdue + 0.01, `${progress.stage} ${progress.step}: ${left} for ${end - now}`);
   }
 });
 
