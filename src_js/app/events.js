@@ -14,6 +14,7 @@
  * @property {Partial<PictureSettings>} use-settings the make view takes them into its form
  * @property {{}} gallery-changed
  * @property {{}} models-changed
+ * @property {{ files: File[] }} open-files that the system opened the installed app with
  * @property {{ manifest: string }} model-chosen its path on this site
  * @property {{ busy: boolean }} busy whether the GPU is at work for somebody
  * @property {{ downloading: boolean }} downloading whether parts of a model are on their way behind everything else; told again and again

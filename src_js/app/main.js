@@ -8,6 +8,7 @@ import { announce, toast } from "./announce.js";
 import { element } from "./elements.js";
 import { Events } from "./events.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
+import { takeLaunches } from "./launch.js";
 import { showText } from "./localise.js";
 import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
@@ -48,6 +49,7 @@ async function openPage() {
   });
   await joinOwnership(app);
   await router.start();
+  takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
 }
 
 /** @param {string} view @param {App} app */

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe import violations
 from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, Page, Route, expect
 from server.raw_http import Server
@@ -44,10 +45,11 @@ def shots(tmp_path: Path) -> Path:
 
 
 def look(page: Page, shots: Path, state: str) -> None:
-    """Screenshots on a desktop and, dark, on a phone; none may scroll sideways."""
+    """axe-core and screenshots on a desktop and, dark, on a phone; none may scroll sideways."""
     for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
         page.set_viewport_size({"width": size["width"], "height": size["height"]})
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert violations(page) == [], f"{state}, {scheme}"
         page.screenshot(path=shots / f"diagnosis-{state}-{scheme}.png", full_page=True)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide == 0, f"{state}: {wide} pixels wider than the screen"
