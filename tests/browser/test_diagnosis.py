@@ -167,6 +167,7 @@ def test_every_kernel_is_checked_and_a_wrong_one_is_told(browser: Browser, url: 
         expect(wrong).to_have_count(1)
         expect(wrong).to_contain_text("SwiGLU")
         assert findings(page)[0] == "kernels-wrong"
+        expect(page.locator(".finding").first).to_contain_text("right result: SwiGLU.")
         expect(page.locator("#diagnosis-verdict")).to_have_text(
             "Something stands in the way of making pictures here."
         )

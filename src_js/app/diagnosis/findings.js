@@ -22,6 +22,7 @@ import { newerDriver, steps, withoutGpu, withoutWebgpu } from "./advice.js";
  * @property {Step[]} steps what to do, the most likely help first
  * @property {Record<string, string | number>} [values] for its words and those of its steps
  * @property {Record<string, number>} [bytes] likewise, amounts of memory
+ * @property {string[]} [work] likewise, kinds of work: "linear.q4.b32"
  */
 
 /** A machine with so little memory has no room for the model beside a browser. GiB, as navigator.deviceMemory counts. */
@@ -99,7 +100,7 @@ function ofKernels({ kernels, check, platform }) {
   const found = [];
   if (bad.size > 0) {
     const advice = [...newerDriver(platform), ...steps("recentBrowser", "report")];
-    found.push({ id: "kernels-wrong", level: "stop", values: { kinds: [...bad].join(", ") }, steps: advice });
+    found.push({ id: "kernels-wrong", level: "stop", work: [...bad], steps: advice });
   } else if (dropped.length > 0) {
     found.push({ id: "kernels-left-out", level: "hint", values: { count: dropped.length }, steps: [] });
   }

@@ -4,6 +4,7 @@
 
 import { textElement } from "../elements.js";
 import { codeElement } from "./tables.js";
+import { workName } from "./work_names.js";
 
 /**
  * @typedef {import("./findings.js").Finding} Finding
@@ -17,8 +18,10 @@ export function showFindings(list, findings, i18n) {
 }
 
 /** @param {Finding} finding @param {I18n} i18n */
-function findingElement({ id, level, steps, values = {}, bytes = {} }, i18n) {
-  const all = { ...values, ...Object.fromEntries(Object.entries(bytes).map(([name, amount]) => [name, i18n.bytes(amount)])) };
+function findingElement({ id, level, steps, values = {}, bytes = {}, work = [] }, i18n) {
+  const amounts = Object.fromEntries(Object.entries(bytes).map(([name, amount]) => [name, i18n.bytes(amount)]));
+  const kinds = new Intl.ListFormat(i18n.language).format(work.map((kind) => workName(i18n, kind)));
+  const all = { ...values, ...amounts, kinds };
   const item = document.createElement("li");
   item.className = "finding";
   item.dataset["level"] = level;

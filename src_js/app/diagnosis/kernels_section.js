@@ -7,16 +7,13 @@ import { asKleinbildError } from "../../errors.js";
 import { element, textElement } from "../elements.js";
 import { flopsText } from "../wording.js";
 import { fillTable, number } from "./tables.js";
+import { workName } from "./work_names.js";
 
 /**
  * @typedef {import("../../protocol.js").ReadyInfo["kernels"]} Kernels
  * @typedef {import("../../protocol.js").SelfCheckReport} SelfCheckReport
  * @typedef {import("./tables.js").Cell} Cell
  */
-
-/** Operators whose names have words. */
-const WORK = new Set(["linear", "attention", "conv2d", "rms_norm", "layer_norm", "group_norm", "qk_norm_rope", "swiglu", "copy",
-  "unpack_latents", "preview_latents", "to_rgba"]);
 
 /** @param {string} id */
 const part = (id) => element(`diagnosis-${id}`, HTMLElement);
@@ -95,7 +92,7 @@ export class KernelsSection {
     const speed = (/** @type {typeof candidates[number]} */ { dropped, tflops }) => (
       dropped ? this.#t("kernels.left_out") : tflops > 0 ? flopsText(tflops) : this.#t("kernels.not_timed"));
     const row = (/** @type {typeof candidates[number]} */ one, /** @type {string} */ mark) => [
-      this.#work(one.kind), { text: one.name, code: true }, number([speed(one), mark].filter(Boolean).join(", ")),
+      workName(this.#i18n, one.kind), { text: one.name, code: true }, number([speed(one), mark].filter(Boolean).join(", ")),
       one.dropped ? { text: one.dropped, code: true, className: "facts__wrap" } : number(errorText(one.error)),
     ];
     const chosen = candidates.filter((one) => one.chosen);
@@ -119,18 +116,11 @@ export class KernelsSection {
       const result = problem !== "" ? "not_run" : error > limit ? "wrong" : "right";
       const words = [this.#t(`check.${result}`), chosen && name ? this.#t("kernels.chosen") : ""].filter(Boolean).join(", ");
       return [
-        this.#work(kind), { text: name || "–", code: true }, { text: words, className: result === "right" ? "" : "facts__bad" },
+        workName(this.#i18n, kind), { text: name || "–", code: true }, { text: words, className: result === "right" ? "" : "facts__bad" },
         problem !== "" ? { text: problem, code: true, className: "facts__wrap" }
           : number(this.#t("check.error_of", { error: errorText(error), limit: errorText(limit) })),
       ];
     }));
-  }
-
-  /** @param {string} kind "linear.q4.b32" @returns {string} */
-  #work(kind) {
-    const [operator = "", ...form] = kind.split(".");
-    const words = WORK.has(operator) ? this.#t(`work.${operator}`) : operator;
-    return form.length > 0 ? `${words} \u2068${form.join(" ")}\u2069` : words;
   }
 
   /** @param {string} key @param {Record<string, string | number>} [values] */

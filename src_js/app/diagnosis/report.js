@@ -24,7 +24,8 @@ export function reportText(facts) {
       ["page", [page.secure ? "secure" : "NOT secure", page.isolated ? "cross-origin isolated" : "NOT cross-origin isolated",
         page.installed ? "installed" : "in a tab"].join(", ")],
     ]),
-    section("Findings", findingsOf(facts).map(({ id, level, values, bytes }) => [level, [id, plain({ ...values, ...bytes })].filter(Boolean).join(" ")])),
+    section("Findings", findingsOf(facts).map(({ id, level, values, bytes, work = [] }) => (
+      [level, [id, plain({ ...values, ...bytes }), ...work].filter(Boolean).join(" ")]))),
     section("GPU", gpuRows(facts)),
     section("Kernels", kernelRows(facts)),
     section("Self-check", checkRows(facts)),

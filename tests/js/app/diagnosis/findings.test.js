@@ -98,7 +98,7 @@ test("kernels: wrong ones stop, left out ones are a hint, a self-check counts as
   const dropped = { name: "matrix", family: /** @type {const} */ ("matrix"), tflops: 0, error: 1e9, dropped: "computes wrong" };
   assert.deepEqual(ids(facts({ kernels: { ...kernels, kinds: [{ ...kind, candidates: [...kind.candidates, dropped] }] } })), ["kernels-left-out"]);
   const wrong = findingsOf(facts({ kernels: { ...kernels, kinds: [{ ...kind, problem: "none is right" }] } }));
-  assert.deepEqual([wrong[0]?.id, wrong[0]?.values], ["kernels-wrong", { kinds: "linear.q4.b32" }]);
+  assert.deepEqual([wrong[0]?.id, wrong[0]?.work], ["kernels-wrong", ["linear.q4.b32"]]);
   const check = { kind: "swiglu", name: "", chosen: true, error: 1e-6, limit: 2e-5, problem: "" };
   const report = (/** @type {Partial<typeof check>} */ changes) => facts({ check: { checks: [{ ...check, ...changes }], faults: [], seconds: 1 } });
   assert.deepEqual(ids(report({})), []);
