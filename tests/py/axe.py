@@ -1,7 +1,7 @@
 """axe-core on a page of ours: what a machine can find of what keeps people out.
 
-It runs in an isolated world of the page, so that neither the Content-Security-Policy nor Trusted Types have to
-be loosened for the test, and the page does not see it.
+It runs in an isolated world of the page: neither the Content-Security-Policy nor Trusted Types have to be
+loosened for the test, and the page does not see it.
 """
 
 from __future__ import annotations
