@@ -84,7 +84,9 @@ class Pipeline:
             self.log,
             compiled=self.compiled,
             batch=arguments.batch,
-            start=None if arguments.start_vae is None else load_state(arguments.start_vae, self.device)["model"],
+            start=None
+            if arguments.start_vae is None
+            else load_state(arguments.start_vae, self.device)["model"],
             rate=arguments.rate,
         )
         self.keep("vae")
