@@ -57,6 +57,7 @@ def take(page: Page, path: Path, size: tuple[int, int], *, dark: bool) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme="dark" if dark else "light")
     page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(0, 0)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.save(path, quality=QUALITY, method=6)
     bytes_written = path.stat().st_size
