@@ -9,6 +9,7 @@ nothing else needs it.
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,10 +18,9 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "py"), str(ROOT / "tests" / "browser")]
+sys.path.insert(0, str(ROOT / "tests" / "py"))
 
 from browser_visits import FLAGS, PICTURE_TIMEOUT_MS, visit  # noqa: E402
-from conftest import run_build  # noqa: E402
 from server.raw_http import running_server  # noqa: E402
 
 SHOTS = {"wide": ((1280, 800), "light"), "narrow": ((390, 844), "dark")}
@@ -38,7 +38,7 @@ SETTINGS = {
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         site = Path(folder) / "dist"
-        run_build("site", "tiny", "--out", site)
+        subprocess.run([sys.executable, ROOT / "build.py", "site", "tiny", "--out", site], check=True)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         with running_server(site) as server, visit(browser, f"http://{server.authority}") as one:
             page = one.open()
