@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.catalogues import FALLBACK, Catalogue, read_catalogues
+from kleinbild.package.comments import strip_css, strip_javascript
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.markup import fill_page
@@ -154,10 +155,22 @@ def _read_tree(folder: Path, prefix: str) -> dict[str, bytes]:
     if not folder.is_dir():
         return {}
     return {
-        f"{prefix}/{path.relative_to(folder).as_posix()}": read_bytes(path, MAX_SHELL_FILE_BYTES)
+        f"{prefix}/{path.relative_to(folder).as_posix()}": _read_shipped(path)
         for path in files_below(folder)
         if path.suffix in SHIPPED_SUFFIXES and not path.name.startswith(".")
     }
+
+
+def _read_shipped(path: Path) -> bytes:
+    """The file as it is shipped: scripts and style sheets without their comments."""
+    data = read_bytes(path, MAX_SHELL_FILE_BYTES)
+    strip = {".js": strip_javascript, ".css": strip_css}.get(path.suffix)
+    if strip is None:
+        return data
+    try:
+        return strip(data.decode()).encode()
+    except ValueError as error:
+        raise KleinbildError(f"{path}: {error}") from error
 
 
 def _build_id(files: dict[str, bytes], revision: str) -> str:

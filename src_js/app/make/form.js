@@ -63,7 +63,10 @@ export class Form {
       event.preventDefault();
       this.#submit();
     });
-    this.#cancel.addEventListener("click", onCancel);
+    const cancel = () => {
+      if (!this.#cancel.hidden && this.#cancel.ariaDisabled !== "true") onCancel();
+    };
+    this.#cancel.addEventListener("click", cancel);
     this.#keepPrompts.addEventListener("change", () => {
       if (!this.#keepPrompts.checked) onForget();
     });
@@ -83,7 +86,7 @@ export class Form {
     document.addEventListener("keydown", (event) => {
       if (document.body.dataset["view"] !== "make") return;
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && this.#ready) this.#form.requestSubmit();
-      if (event.key === "Escape" && !this.#cancel.hidden && !this.#cancel.disabled) onCancel();
+      if (event.key === "Escape") cancel();
     });
   }
 
@@ -183,14 +186,14 @@ export class Form {
     this.#make.hidden = busy;
     this.#enqueue.hidden = !busy;
     this.#cancel.hidden = !busy;
-    this.#cancel.disabled = false;
+    this.#cancel.ariaDisabled = null;
     this.#label();
     if (focused && changed) (busy ? this.#cancel : this.#make).focus({ preventScroll: true });
   }
 
-  /** A cancel is on its way. */
+  /** A cancel is on its way. The button keeps the focus, which a disabled one would lose. */
   setCancelling() {
-    this.#cancel.disabled = true;
+    this.#cancel.ariaDisabled = "true";
   }
 
   /** @param {Pick<import("../../protocol.js").InspectInfo, "missingBytes"|"laterBytes"|"persistent">} info what is still to be downloaded */
