@@ -28,11 +28,14 @@ import { KleinbildError } from "./errors.js";
  *   preview?: boolean }} GenerateMessage keepPrompt: what the text encoder makes of the prompt may be kept on this device; the prompt itself
  *   never is; memoryBudget: bytes of GPU memory, null for what the GPU's facts suggest; preview: previews are wanted after the steps
  * @typedef {{ type: "tune" }} TuneMessage measures the kernels again and answers "ready"; a cancel without a job ends it
+ * @typedef {{ type: "diagnose", job: number, manifestUrl: string, precision: Precision }} DiagnoseMessage what is known of the GPU
+ * @typedef {{ type: "self-check", job: number, manifestUrl: string, precision: Precision }} SelfCheckMessage runs every kernel against its
+ *   reference
  * @typedef {{ type: "usage", job: number }} AskUsageMessage what the worker holds
  * @typedef {{ type: "forget" }} ForgetMessage removes what was kept of prompts
  * @typedef {{ type: "cancel", job: number | null }} CancelMessage job null cancels the start
- * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | AskUsageMessage | ForgetMessage
- *   | CancelMessage} ToWorker
+ * @typedef {InspectMessage | PlanMessage | StartMessage | GenerateMessage | TuneMessage | DiagnoseMessage | SelfCheckMessage
+ *   | AskUsageMessage | ForgetMessage | CancelMessage} ToWorker
  */
 
 /**
@@ -69,6 +72,32 @@ import { KleinbildError } from "./errors.js";
  */
 
 /**
+ * @typedef {object} GpuFacts
+ * @property {object} device as it would be opened, or is
+ * @property {string} device.vendor
+ * @property {string} device.architecture
+ * @property {string} device.description
+ * @property {"f16"|"f32"} device.precision
+ * @property {boolean} device.f16
+ * @property {boolean} device.fallback
+ * @property {string[]} device.features those that kernels use beside f16
+ * @property {[number, number]} device.subgroupSizes
+ * @property {string[]} device.matrixShapes
+ * @property {Record<string, number>} device.limits those that kernels use
+ * @property {number} [device.memoryBytes]
+ * @property {ReadyInfo["kernels"] | null} kernels what was measured here and kept, null where nothing was
+ * @property {{ id: string, name: string, revision: string }} model
+ */
+
+/**
+ * @typedef {object} SelfCheckReport
+ * @property {{ kind: string, name: string, chosen: boolean, error: number, limit: number, problem: string }[]} checks name: "" where a
+ *   kind of work has one kernel; error: relative to the reference; limit: the largest that is right; problem: why it did not run
+ * @property {string[]} faults of the shader compiler and of references, in words
+ * @property {number} seconds
+ */
+
+/**
  * @typedef {object} ReadyInfo
  * @property {"f16"|"f32"} precision what the kernels compute in
  * @property {boolean} fallback whether the adapter is a software one
@@ -84,9 +113,9 @@ import { KleinbildError } from "./errors.js";
  */
 
 /**
- * "download" counts bytes and files, of the start or of what one picture needs; "tuning" measures kernels, and counts them; "loading"
- * puts a model on the GPU; the others are the stages of a picture.
- * @typedef {"download"|"tuning"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
+ * "download" counts bytes and files, of the start or of what one picture needs; "tuning" measures kernels, "checking" compares them with
+ * their references, and both count them; "loading" puts a model on the GPU; the others are the stages of a picture.
+ * @typedef {"download"|"tuning"|"checking"|"loading"|"text_encoder"|"transformer"|"vae_decoder"} ProgressStage
  */
 
 /**
@@ -126,6 +155,8 @@ import { KleinbildError } from "./errors.js";
  * @typedef {{ type: "inspected", info: InspectInfo }} InspectedMessage
  * @typedef {{ type: "planned", job: number, needs: MemoryNeeds }} PlannedMessage
  * @typedef {{ type: "ready", info: ReadyInfo }} ReadyMessage
+ * @typedef {{ type: "diagnosed", job: number, facts: GpuFacts }} DiagnosedMessage
+ * @typedef {{ type: "checked", job: number, report: SelfCheckReport }} CheckedMessage
  * @typedef {{ type: "usage", job: number, usage: Usage }} UsageMessage
  * @typedef {{ type: "forgotten" }} ForgottenMessage
  * @typedef {{ type: "background" } & BackgroundState} BackgroundMessage
@@ -166,7 +197,7 @@ import { KleinbildError } from "./errors.js";
  * @property {import("./errors.js").ErrorCode} code
  * @property {string} message
  *
- * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | UsageMessage | ForgottenMessage | BackgroundMessage | TraceMessage
+ * @typedef {ProgressMessage | InspectedMessage | PlannedMessage | ReadyMessage | DiagnosedMessage | CheckedMessage | UsageMessage | ForgottenMessage | BackgroundMessage | TraceMessage
  *   | PreviewMessage | ResumedMessage | ResultMessage | ErrorMessage} FromWorker
  */
 

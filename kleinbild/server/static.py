@@ -31,6 +31,7 @@ MIME_TYPES = {
     ".gz": "application/octet-stream",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".webp": "image/webp",
     ".ico": "image/x-icon",
     ".txt": "text/plain; charset=utf-8",
     ".woff2": "font/woff2",

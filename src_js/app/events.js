@@ -14,8 +14,10 @@
  * @property {Partial<PictureSettings>} use-settings the make view takes them into its form
  * @property {{}} gallery-changed
  * @property {{}} models-changed
+ * @property {{ files: File[] }} open-files that the system opened the installed app with
  * @property {{ manifest: string }} model-chosen its path on this site
  * @property {{ busy: boolean }} busy whether the GPU is at work for somebody
+ * @property {{ downloading: boolean }} downloading whether parts of a model are on their way behind everything else; told again and again
  * @property {{ info: import("../protocol.js").ReadyInfo }} ready a model runs on the GPU, or its kernels were measured again
  * @property {{ view: string, params: URLSearchParams }} route a view is shown, the first time right after it was opened
  * @property {{ language: string }} language what is shown by `showText` and in the markup has changed already

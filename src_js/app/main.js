@@ -10,11 +10,12 @@ import { Events } from "./events.js";
 import { followLinks, receivePictures } from "./gallery/restore.js";
 import { keepPictures } from "./gallery/shared.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
+import { takeLaunches } from "./launch.js";
 import { showText } from "./localise.js";
-import { keepOffline } from "./offline.js";
 import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
+import { offerUpdates } from "./update_banner.js";
 import { WorkerClient } from "./worker_client.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -43,11 +44,7 @@ async function openPage() {
     onChange: () => events.emit("language", { language: i18n.language }),
     onFailure: showTrouble,
   });
-  void keepOffline((accept) => {
-    const banner = element("update", HTMLElement);
-    banner.hidden = false;
-    element("update-accept", HTMLButtonElement).addEventListener("click", accept);
-  });
+  offerUpdates(app);
   element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
@@ -57,6 +54,7 @@ async function openPage() {
   await joinOwnership(app);
   await router.start();
   receivePictures(app);
+  takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
 }
 
 /** @param {string} view @param {App} app */

@@ -30,7 +30,7 @@ import { trustedScriptUrl } from "./trusted_types.js";
 
 /**
  * @typedef {object} Pending
- * @property {"inspected"|"planned"|"ready"|"result"|"usage"|"forgotten"} answer
+ * @property {"inspected"|"planned"|"ready"|"diagnosed"|"checked"|"result"|"usage"|"forgotten"} answer
  * @property {number | null} job
  * @property {(message: any) => void} resolve
  * @property {(error: KleinbildError) => void} reject
@@ -114,6 +114,28 @@ export class WorkerClient {
     return (await this.#ask({ type: "usage", job }, "usage", job)).usage;
   }
 
+  /**
+   * @param {Omit<import("../protocol.js").DiagnoseMessage, "type"|"job">} asked
+   * @returns {Promise<import("../protocol.js").GpuFacts>} what is known of the GPU; downloads and measures nothing
+   */
+  async diagnose(asked) {
+    const job = ++this.#jobs;
+    const { facts } = await this.#ask({ type: "diagnose", job, ...asked }, "diagnosed", job);
+    return facts;
+  }
+
+  /**
+   * Runs every kernel against its reference; `cancel` ends it.
+   * @param {Omit<import("../protocol.js").SelfCheckMessage, "type"|"job">} asked
+   * @param {(progress: Progress) => void} [onProgress]
+   * @returns {Promise<import("../protocol.js").SelfCheckReport>}
+   */
+  async selfCheck(asked, onProgress) {
+    const job = ++this.#jobs;
+    const { report } = await this.#ask({ type: "self-check", job, ...asked }, "checked", job, { onProgress });
+    return report;
+  }
+
   /** Removes what was kept of prompts, in the worker's memory and on this device. @returns {Promise<void>} */
   async forgetPrompts() {
     await this.#ask({ type: "forget" }, "forgotten", null);
@@ -122,7 +144,7 @@ export class WorkerClient {
   /** Cancels the start or the picture in hand; its promise rejects with "cancelled". */
   cancel() {
     for (const { answer, job } of this.#pending) {
-      if (answer === "ready" || answer === "result") this.#worker?.postMessage(/** @type {ToWorker} */ ({ type: "cancel", job }));
+      if (answer === "ready" || answer === "result" || answer === "checked") this.#worker?.postMessage(/** @type {ToWorker} */ ({ type: "cancel", job }));
     }
   }
 

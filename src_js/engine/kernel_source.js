@@ -19,10 +19,10 @@
 
 /** Every kernel file and include, by name; the order is of no meaning. */
 export const KERNEL_FILES = Object.freeze([
-  "attention", "attention_tile", "conv2d", "conv2d_frame", "conv2d_packed", "conv2d_step", "conv_weights", "copy", "elementwise", "gemm_matrix", "gemm_packed", "gemm_plain", "gemm_tile", "group_norm_apply",
+  "attention", "attention_tile", "conv2d", "conv2d_frame", "conv2d_packed", "conv2d_step", "conv_weights", "copy", "elementwise", "gemm_matrix", "gemm_packed", "gemm_plain", "group_norm_apply",
   "group_norm_combine", "group_norm_partial", "layer_norm", "linear", "linear_frame", "linear_halves", "linear_matrix", "linear_packed",
   "linear_weights", "peak_copy", "peak_fma", "preview_latents", "probe_zero", "qk_norm_rope", "random", "random_codes", "random_floats",
-  "reduce", "rms_norm", "store", "swiglu", "to_rgba", "units", "unpack_latents", "weights",
+  "reduce", "rms_norm", "store", "swiglu", "to_rgba", "units", "unpack_latents",
 ]);
 
 /** @param {Variant} variant @returns {string} A key equal for equal variants. */

@@ -27,6 +27,8 @@ import { outliveLosses } from "./resumption.js";
  * @property {(model: Model, options: import("./model.js").LoadOptions) => Promise<Runtime>} loadModel
  * @property {typeof import("./model.js").fetchLater} fetchLater
  * @property {typeof import("./memory.js").planMemory} planMemory
+ * @property {typeof import("./diagnosis.js").diagnose} diagnose
+ * @property {typeof import("./diagnosis.js").checkKernels} checkKernels
  * @property {() => Promise<void>} forgetPrompts
  * @property {typeof import("../image/png.js").encodePng} encodePng
  * @property {(message: FromWorker, transfer: Transferable[]) => void} post
@@ -80,6 +82,13 @@ export class Controller {
         return this.#exclusively(message.job, (signal) => this.#generate(message, signal));
       case "tune":
         return this.#exclusively(null, (signal) => this.#tune(signal));
+      case "diagnose":
+        return this.#report(message.job, async () => {
+          const facts = await this.#parts.diagnose(await this.#open(message.manifestUrl), this.#runtime, message);
+          this.#parts.post({ type: "diagnosed", job: message.job, facts }, []);
+        });
+      case "self-check":
+        return this.#exclusively(message.job, (signal) => this.#checkKernels(message, signal));
       case "usage":
         return this.#parts.post({ type: "usage", job: message.job, usage: this.#runtime?.usage() ?? NOTHING_USED }, []);
       case "forget":
@@ -177,6 +186,15 @@ export class Controller {
     };
     const info = await this.#runtime.tune({ signal, onProgress });
     this.#parts.post({ type: "ready", info }, []);
+  }
+
+  /** @param {import("../protocol.js").SelfCheckMessage} message @param {AbortSignal} signal */
+  async #checkKernels({ job, manifestUrl, precision }, signal) {
+    const onProgress = (/** @type {import("../protocol.js").Progress} */ progress) => {
+      this.#parts.post({ type: "progress", job, ...progress }, []);
+    };
+    const report = await this.#parts.checkKernels(await this.#open(manifestUrl), this.#runtime, { precision, signal, onProgress });
+    this.#parts.post({ type: "checked", job, report }, []);
   }
 
   /** @param {string} manifestUrl A failure is not remembered: the next call tries again. */

@@ -40,7 +40,7 @@ const TIMES_ENOUGH = 2;
  */
 export async function chooseKernels(engine, manifest, cache, options, parts = { openJobs: openTuningJobs, tune: tuneKernels }) {
   const { platform, again = false, signal, onProgress } = options;
-  const identity = { platform, model: { id: manifest.id, revision: manifest.revision }, gpu: engine.info };
+  const identity = tuningIdentity(manifest, engine.info, platform);
   const kept = again ? undefined : await cache.report(identity);
   if (kept) {
     applyReport(engine, kept);
@@ -68,6 +68,14 @@ export async function chooseKernels(engine, manifest, cache, options, parts = { 
   } finally {
     close();
   }
+}
+
+/**
+ * @param {Manifest} manifest @param {import("../engine/device.js").DeviceInfo} gpu @param {unknown} platform as for chooseKernels
+ * @returns {unknown} everything that a measurement depends on
+ */
+export function tuningIdentity(manifest, gpu, platform) {
+  return { platform, model: { id: manifest.id, revision: manifest.revision }, gpu };
 }
 
 /** Keeps on the device which candidate is running, so that one that takes the GPU or the browser down is known afterwards. */

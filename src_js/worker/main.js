@@ -6,6 +6,7 @@
 import { asKleinbildError } from "../errors.js";
 import { encodePng } from "../image/png.js";
 import { Controller } from "./controller.js";
+import { checkKernels, diagnose } from "./diagnosis.js";
 import { planMemory } from "./memory.js";
 import { fetchLater, inspectModel, loadModel, openKept, openModel } from "./model.js";
 
@@ -18,6 +19,8 @@ const controller = new Controller({
   openModel,
   inspectModel,
   planMemory,
+  diagnose,
+  checkKernels,
   loadModel: async (model, options) => loadModel(model, await kept, options),
   fetchLater,
   forgetPrompts: async () => (await kept).prompts.clear(),

@@ -25,7 +25,7 @@ const TUNING_SHARE = 0.9;
 const PROMPT_DIRECTORY = ["kleinbild", "prompts"];
 const PROMPT_BYTES = 256 * 2 ** 20;
 /** This build of the page, by the folder it comes from: results of other code may differ in their last bits. */
-const BUILD = new URL("..", import.meta.url).pathname;
+export const BUILD = new URL("..", import.meta.url).pathname;
 
 /**
  * @typedef {import("../storage/open_model.js").OpenModel} Model
@@ -35,7 +35,7 @@ const BUILD = new URL("..", import.meta.url).pathname;
  * @typedef {object} Runtime a model on the GPU
  * @property {import("../protocol.js").ReadyInfo} info
  * @property {Pick<Generator, "generate">} generator
- * @property {Pick<import("../engine/engine.js").Engine, "info"|"tuning">} engine
+ * @property {import("../engine/engine.js").Engine} engine
  * @property {(options: Pick<LoadOptions, "signal"|"onProgress">) => Promise<import("../protocol.js").ReadyInfo>} tune measures the
  *   kernels again
  * @property {() => import("../protocol.js").Usage} usage what it holds
@@ -176,7 +176,7 @@ export async function loadModel({ manifest, store, noteInstalled }, { prompts, m
 }
 
 /** @param {string} name @returns {Promise<string>} WGSL source */
-function readKernel(name) {
+export function readKernel(name) {
   return fetchText(new URL(`../kernels/${name}.wgsl`, import.meta.url));
 }
 

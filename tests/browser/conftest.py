@@ -13,23 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from browser_visits import FLAGS
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from server.raw_http import Server, running_server
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 BUILD_SECONDS = 300
-FLAGS = [
-    "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-    "--enable-dawn-features=disable_workgroup_init",
-    "--disable-gpu-watchdog",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 MakeSite = Callable[..., Path]
 Serve = Callable[[Path], Server]

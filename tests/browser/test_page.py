@@ -167,14 +167,3 @@ def test_what_a_size_needs_of_the_memory_is_told_before_any_download(browser: Br
         one.settle()
         assert [page.input_value(f"#{name}") for name in ("width", "memory")] == ["2048", ""]
         assert one.weight_paths == []
-
-
-def test_the_site_is_installable(browser: Browser, url: str) -> None:
-    with visit(browser, url) as one:
-        page = one.open()
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        errors = one.context.new_cdp_session(page).send("Page.getInstallabilityErrors")[
-            "installabilityErrors"
-        ]
-        # A private context, which is what tests run in, is the one thing that may stand against it.
-        assert [error["errorId"] for error in errors if error["errorId"] != "in-incognito"] == []

@@ -11,13 +11,6 @@ from browser_visits import PICTURE_TIMEOUT_MS, WHOLE_MODEL, visit
 from playwright.sync_api import Browser, Page, Route, expect
 from server.raw_http import Server
 
-LIST_CACHED = """async () => {
-  const paths = [];
-  for (const name of await caches.keys()) {
-    for (const request of await (await caches.open(name)).keys()) paths.push(new URL(request.url).pathname);
-  }
-  return paths;
-}"""
 LIST_FILES = """async () => {
   let folder = await navigator.storage.getDirectory();
   for (const name of ["kleinbild", "weights"]) folder = await folder.getDirectoryHandle(name);
@@ -213,24 +206,3 @@ def test_what_comes_later_may_fail_and_is_told_when_a_picture_needs_it(browser: 
         expect(stopped).to_contain_text(WHOLE_MODEL, timeout=PICTURE_TIMEOUT_MS)
         expect(page.locator("#failure")).to_be_hidden()
         assert kept_name(path) in stored(page)
-
-
-def test_an_offline_visit_works_and_stays_isolated(browser: Browser, url: str) -> None:
-    with visit(browser, url) as one:
-        page = one.open()
-        one.whole_model()
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        one.context.set_offline(True)
-        page.reload()
-        one.settle()
-        assert page.evaluate("crossOriginIsolated") is True
-        assert page.evaluate("navigator.serviceWorker.controller !== null") is True
-        expect(page.locator("#make")).to_have_text("Make the picture")
-        page.fill("#prompt", "zebras, quite another prompt")
-        page.fill("#steps", "2")
-        page.click("#make")
-        page.wait_for_selector("#download:visible, #failure:visible", timeout=PICTURE_TIMEOUT_MS)
-        expect(page.locator("#failure")).to_be_hidden()
-        cached = page.evaluate(LIST_CACHED)
-        assert "/" in cached
-        assert not [path for path in cached if path.startswith("/w/")]

@@ -9,6 +9,18 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
+# A Chromium without a GPU: WebGPU on SwiftShader.
+FLAGS = [
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-dawn-features=disable_workgroup_init",
+    "--disable-gpu-watchdog",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # SwiftShader compiles and computes on the CPU that runs everything else, too.
@@ -46,9 +58,9 @@ class Visit:
     def settle(self) -> None:
         self.page.wait_for_selector("#make:enabled, #failure:visible", timeout=READY_TIMEOUT_MS)
 
-    def small_picture(self) -> None:
+    def small_picture(self, prompt: str = "a red fox") -> None:
         """Asks for the smallest picture there is."""
-        self.page.fill("#prompt", "a red fox")
+        self.page.fill("#prompt", prompt)
         for name, value in (("width", "16"), ("height", "16"), ("steps", "1")):
             self.page.fill(f"#{name}", value)
         self.page.click("#make")

@@ -91,14 +91,10 @@ export function receivePictures(app) {
     hint.hidden = true;
     if (file) void restoreFrom(app, file);
   });
-  const { launchQueue } = /** @type {{ launchQueue?: LaunchQueue }} */ (/** @type {unknown} */ (globalThis));
-  launchQueue?.setConsumer(async ({ files }) => {
-    const file = await files?.[0]?.getFile();
-    if (file) await restoreFrom(app, file);
+  app.events.on("open-files", ({ files: [file] }) => {
+    if (file) void restoreFrom(app, file);
   });
 }
-
-/** TypeScript's library lacks this. @typedef {{ setConsumer(consumer: (params: { files?: readonly FileSystemFileHandle[] }) => void): void }} LaunchQueue */
 
 /** @param {App} app @param {Restored} restored @param {string} sentence */
 async function take(app, { settings, ignored, cleaned }, sentence) {

@@ -11,7 +11,6 @@ import { chosenManifest, rememberChosen } from "../models/chosen.js";
 import { ExamplesView } from "./examples_view.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
-import { KernelsView } from "./kernels_view.js";
 import { MAX_PICTURES, PictureQueue } from "./queue.js";
 import { ownQueue } from "./queue_owner.js";
 import { QueueRunner } from "./queue_runner.js";
@@ -22,6 +21,9 @@ import { SizesView } from "./sizes_view.js";
 import { Studio } from "./studio.js";
 import { backgroundText, deviceText, timeText } from "./wording.js";
 
+/** Pictures may be wrong: that is not said in passing. */
+const WARNING_SECONDS = 60;
+
 /** @param {import("../app.js").App} app */
 export async function openMake(app) {
   const { announce, client, events, i18n, settings: store, site, toast } = app;
@@ -29,7 +31,6 @@ export async function openMake(app) {
   const roll = new Roll(app, (exposure) => studio.show(exposure));
   const sizes = new SizesView(i18n, (size) => form.setSize(size));
   const examples = new ExamplesView(i18n, (prompt) => form.suggest(prompt));
-  const kernels = new KernelsView(i18n, { onTune: () => void studio.tune() });
   let asked = 0;
   const form = new Form(app, {
     onSubmit: order,
@@ -48,7 +49,6 @@ export async function openMake(app) {
   const studio = new Studio(client, chosenManifest(store, site), new Rates(store), {
     form,
     frame,
-    kernels,
     roll,
     showModel(info) {
       sizes.offer(info.sizes);
@@ -60,8 +60,15 @@ export async function openMake(app) {
       rememberChosen(app.settings, manifestPath(info.model));
       showText(element("device", HTMLElement), () => deviceText(i18n, info));
       events.emit("ready", { info });
+      if (!info.kernels.kinds.some(({ problem }) => problem !== "")) return;
+      toast(i18n.t("make.kernels_wrong"), {
+        action: i18n.t("shell.view.diagnosis"), onAction: () => app.navigate("diagnosis"), seconds: WARNING_SECONDS,
+      });
     },
-    showBackground: (state) => showText(element("background", HTMLElement), () => backgroundText(i18n, state)),
+    showBackground(state) {
+      showText(element("background", HTMLElement), () => backgroundText(i18n, state));
+      events.emit("downloading", { downloading: !state.done && state.problem === "" });
+    },
     pictureMade(bytes, { seed, prompt, width, height, steps }, seconds) {
       events.emit("picture-made", { png: bytes, settings: { prompt, width, height, steps, seed: `${seed}` }, seconds });
       return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));

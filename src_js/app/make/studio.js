@@ -26,7 +26,6 @@ import { secondsLeft } from "./time_left.js";
  * @property {(info: import("../../protocol.js").InspectInfo) => void} showModel what is known of it before it is started
  * @property {(info: import("../../protocol.js").ReadyInfo) => void} showReady
  * @property {(state: import("../../protocol.js").BackgroundState) => void} showBackground
- * @property {Pick<import("./kernels_view.js").KernelsView, "show"|"setEnabled">} kernels
  * @property {(png: Uint8Array<ArrayBuffer>, settings: Settings, seconds: number) => string} pictureMade tells of it; where it can be seen
  * @property {(busy: boolean) => void} tellBusy
  * @property {() => void} keepStorage asks the browser not to evict the model
@@ -47,7 +46,7 @@ export class Studio {
   #plans = new Map();
 
   /**
-   * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"tune"|"forgetPrompts"|"cancel"
+   * @param {Pick<import("../worker_client.js").WorkerClient, "inspect"|"plan"|"start"|"generate"|"forgetPrompts"|"cancel"
    *   |"onFailure"|"onBackground">} client
    * @param {string} manifestUrl
    * @param {Pick<import("./rates.js").Rates, "note"|"predict">} rates
@@ -190,23 +189,6 @@ export class Studio {
     this.client.cancel();
   }
 
-  /** Measures the kernels again; the picture that was shown comes back afterwards. @returns {Promise<void>} never rejected */
-  async tune() {
-    if (this.#busy || !this.#ready) return;
-    const { frame, roll } = this.views;
-    this.#setBusy(true);
-    frame.begin(roll.next);
-    frame.bringIntoView();
-    try {
-      this.#showInfo(await this.client.tune((progress) => frame.showProgress(progress, frame.elapsed)));
-      this.#showLast();
-    } catch (caught) {
-      this.#showFailure(asKleinbildError(caught));
-    } finally {
-      this.#setBusy(false);
-    }
-  }
-
   /** Removes what was kept of prompts. @returns {Promise<void>} never rejected */
   async forgetPrompts() {
     try {
@@ -254,13 +236,7 @@ export class Studio {
     const info = await this.client.start({ manifestUrl, precision: PRECISION, background: true }, onProgress);
     this.#ready = manifestUrl === this.manifestUrl;                      // else another one was chosen meanwhile
     this.views.form.setMissing(NOTHING);
-    this.#showInfo(info);
-  }
-
-  /** @param {import("../../protocol.js").ReadyInfo} info */
-  #showInfo(info) {
     this.views.showReady(info);
-    this.views.kernels.show(info.kernels);
   }
 
   async #showMissing() {
@@ -277,7 +253,6 @@ export class Studio {
     this.#busy = busy;
     this.views.form.setBusy(busy);
     this.views.roll.setEnabled(!busy);
-    this.views.kernels.setEnabled(!busy);
     this.views.tellBusy(busy);
   }
 }

@@ -21,7 +21,7 @@ const OVERDUE = 0.1;
 export function secondsLeft(progress, clock, { expected, flops }, now) {
   const { stage, step, steps } = progress;
   const each = clock.stepSeconds ?? expected?.transformer ?? null;
-  if (each === null || stage === "download" || stage === "tuning") return null;
+  if (each === null || stage === "download" || stage === "tuning" || stage === "checking") return null;
   const decode = expected?.vae_decoder ?? (flops ? (each * flops.vae_decoder) / flops.transformer : null);
   if (decode === null) return null;
   const elapsed = clock.elapsed(now);

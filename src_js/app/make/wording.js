@@ -2,7 +2,6 @@
  * Stages, memory and the GPU in the page's words. No DOM.
  */
 
-import { flopsText } from "../wording.js";
 import { pictureSeconds } from "./rates.js";
 
 /** @typedef {import("../i18n.js").I18n} I18n */
@@ -99,23 +98,4 @@ export function deviceText(i18n, { vendor, architecture, description, precision,
   else if (precision === "f32") parts.push(i18n.t("make.device.no_f16"));
   if (!persistent) parts.push(i18n.t("make.device.no_storage"));
   return parts.join(" ");
-}
-
-/** @param {I18n} i18n @param {ReadyInfo["kernels"]} kernels @returns {string} one line about what was measured */
-export function kernelsText(i18n, { kinds, seconds }) {
-  const timed = kinds.some(({ candidates }) => candidates.some(({ tflops }) => tflops > 0));
-  if (!timed) return i18n.t("make.kernels.none");
-  const count = kinds.reduce((sum, kind) => sum + kind.candidates.length, 0);
-  return i18n.t("make.kernels.chosen", { count, duration: i18n.duration(seconds) });
-}
-
-/**
- * @param {I18n} i18n
- * @param {import("../../protocol.js").KernelReport["candidates"][number]} candidate
- * @returns {string} how fast and how exact it is, or why it is not used
- */
-export function candidateText(i18n, { tflops, error, dropped }) {
-  if (dropped !== "") return dropped;
-  const rate = tflops > 0 ? flopsText(tflops) : i18n.t("make.kernels.not_timed");
-  return i18n.t("make.kernels.candidate", { rate, error: error.toExponential(1) });
 }

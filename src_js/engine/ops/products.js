@@ -1,6 +1,5 @@
 /**
- * What linear.js and conv2d.js share, as their kernels share gemm_tile.wgsl and weights.wgsl: how a weight is bound, which tile
- * an output gets, and how rows are cut into dispatches.
+ * What linear.js, conv2d.js and attention.js share: how a weight is bound, and how rows are cut into dispatches.
  */
 
 /**
@@ -9,18 +8,7 @@
  * @typedef {import("../weights.js").WeightPart} WeightPart
  */
 
-/** Elements of an output tile, and the widths it comes in (kernels/gemm_tile.wgsl). */
-const TILE_ELEMENTS = 4096;
-const NARROW_TILES = /** @type {const} */ ([16, 32]);
-const WIDE_TILE = 64;
-
-/** @param {number} columns of the output @returns {{rows: number, columns: number}} the tile that wastes least of it */
-export function outputTile(columns) {
-  const width = NARROW_TILES.find((w) => columns <= w) ?? WIDE_TILE;
-  return { rows: TILE_ELEMENTS / width, columns: width };
-}
-
-/** @param {Weight} weight How weights.wgsl must read it. */
+/** @param {Weight} weight How linear_weights.wgsl must read it. */
 export function weightAccess(weight) {
   const flags = [`W_${weight.format.toUpperCase()}`];
   const q4 = weight.format === "q4";

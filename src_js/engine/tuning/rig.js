@@ -81,6 +81,17 @@ export class TuningRig {
   }
 
   /**
+   * @param {Workload} workload with `expected`, of an operator that has one kernel
+   * @param {(values: Float32Array<ArrayBuffer>) => ArrayLike<number>} [decode] what was read, as `expected` counts it
+   * @returns {Promise<number>} its error, in the engine's precision
+   * @throws {Error} when it does not compile or run
+   */
+  async checkSingle(workload, decode = (values) => values) {
+    const values = await this.#run(this.engine.program("check"), (program) => workload.record(program));
+    return relativeError(decode(values), workload.expected?.() ?? []);
+  }
+
+  /**
    * @param {Job} job @param {Candidate} candidate @param {Workload} workload
    * @param {number} limit seconds beyond which it is given up
    * @returns {Promise<import("../timing/measure.js").Measured & {flops: number}>}
@@ -152,7 +163,7 @@ export class TuningRig {
   /**
    * @param {Program} program is destroyed
    * @param {(program: Program) => ReturnType<Workload["record"]>} record
-   * @returns {Promise<Float32Array>} what the recorded operator wrote
+   * @returns {Promise<Float32Array<ArrayBuffer>>} what the recorded operator wrote
    */
   async #run(program, record) {
     const { engine } = this;

@@ -59,6 +59,8 @@ import { TuningRig } from "./rig.js";
 
 /** A candidate this many times slower than the best of its family on some shape is not looked at further. */
 const HOPELESS = 2;
+/** Why a candidate is dropped that ran when the GPU went away. */
+export const LOST_WHILE_IT_RAN = "the GPU was lost while it ran";
 /** Failures of the engine, not of a candidate. */
 const FATAL = new Set(["cancelled", "device-lost"]);
 
@@ -88,7 +90,7 @@ export async function tuneKernels(engine, jobs, options = {}) {
       for (const candidate of job.candidates) {
         throwIfCancelled(signal);
         options.onProgress?.({ kind: job.kind, name: candidate.name, done: done++, total });
-        if (suspected(job.kind, candidate.name)) contest.refuse(candidate, "the GPU was lost while it ran");
+        if (suspected(job.kind, candidate.name)) contest.refuse(candidate, LOST_WHILE_IT_RAN);
         else if (job.timed.length > 0 || !contest.won) {
           await options.onTrial?.(job.kind, candidate.name);
           await contest.enter(candidate);
@@ -110,7 +112,7 @@ export async function tuneKernels(engine, jobs, options = {}) {
  * @param {string[]} faults gets a sentence when it is not
  * @returns {Promise<Job>} `job`, or one whose probes need no such kernel
  */
-async function trustworthy(job, rig, faults) {
+export async function trustworthy(job, rig, faults) {
   const certain = job.probes.filter(({ expected }) => expected);
   if (certain.length === job.probes.length || certain.length === 0) return job;
   let reason;
@@ -127,7 +129,7 @@ async function trustworthy(job, rig, faults) {
 }
 
 /** @param {unknown} error @returns {boolean} whether it is the engine's end, or the user's wish, and not a candidate's fault */
-function isFatal(error) {
+export function isFatal(error) {
   return error instanceof KleinbildError && FATAL.has(error.code);
 }
 

@@ -28,23 +28,25 @@ const ROW_GRAIN = 128;
 /**
  * @param {Engine} engine
  * @param {Manifest} manifest
- * @returns {Promise<{jobs: Job[], close: () => void}>} close gives the made-up weights back; a software adapter gets one small probe
+ * @param {Parameters<typeof openSubjects>[2]} [options]
+ * @returns {Promise<{jobs: Job[], close: () => void}>} close gives the made-up weights back
  */
-export async function openTuningJobs(engine, manifest) {
-  const { subjects, close } = await openSubjects(engine, manifest);
+export async function openTuningJobs(engine, manifest, options) {
+  const { subjects, close } = await openSubjects(engine, manifest, options);
   return { jobs: jobsOf(engine, subjects), close };
 }
 
 /**
  * @param {Engine} engine
  * @param {Manifest} manifest
+ * @param {{brief?: boolean}} [options] brief: one small probe only, as software adapters get unless told otherwise
  * @returns {Promise<{subjects: Subject[], close: () => void}>}
  */
-export async function openSubjects(engine, manifest) {
+export async function openSubjects(engine, manifest, { brief = engine.info.fallback } = {}) {
   const samples = new Samples(engine, manifest);
   const linears = linearShapes(manifest);
   try {
-    if (engine.info.fallback) {
+    if (brief) {
       const probes = linears.slice(0, 1).map(({ entry }) => samples.fixed(entry, fixedLinear));
       return { subjects: [{ probes, timed: [] }], close: () => samples.close() };
     }

@@ -15,8 +15,8 @@ function setUp() {
   /** @type {unknown[][]} */
   const noted = [];
   const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
-  /** @type {{ start: Error[], generate: Error[], tune: Error[], forget: Error[], missing: number[], planning: Promise<void>[], listeners: ((options: import("../../../../src_js/app/worker_client.js").Listeners) => void)[] }} */
-  const plan = { listeners: [], planning: [], start: [], generate: [], tune: [], forget: [], missing: [] };
+  /** @type {{ start: Error[], generate: Error[], forget: Error[], missing: number[], planning: Promise<void>[], listeners: ((options: import("../../../../src_js/app/worker_client.js").Listeners) => void)[] }} */
+  const plan = { listeners: [], planning: [], start: [], generate: [], forget: [], missing: [] };
   const throwNext = (/** @type {Error[]} */ errors) => {
     const error = errors.shift();
     if (error) throw error;
@@ -41,11 +41,6 @@ function setUp() {
       throwNext(plan.generate);
       return /** @type {any} */ ({ png: new ArrayBuffer(3) });
     },
-    async tune() {
-      log.push("tune");
-      throwNext(plan.tune);
-      return INFO;
-    },
     async forgetPrompts() {
       log.push("forget");
       throwNext(plan.forget);
@@ -68,7 +63,6 @@ function setUp() {
     roll: { add: note("add"), mark() {}, setEnabled() {}, next: 1 },
     showReady: note("ready"),
     showBackground: ({ bytes }) => void log.push(`background ${bytes}`),
-    kernels: { show: note("kernels"), setEnabled() {} },
     pictureMade(png, settings) {
       log.push(`made ${png.length} bytes of ${settings.prompt}`);
       return "blob:1";
@@ -90,7 +84,7 @@ test("the first picture starts the model, the second does not", async () => {
   const { studio, log, told } = setUp();
   await studio.make(SETTINGS);
   assert.deepEqual(told, [true, false], "the other views hear of it");
-  assert.deepEqual(log, ["busy true", "plan 32", "begin", "persist", "start", "missing 0, 0 later", "ready", "kernels", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
+  assert.deepEqual(log, ["busy true", "plan 32", "begin", "persist", "start", "missing 0, 0 later", "ready", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
   log.length = 0;
   await studio.make(SETTINGS);
   assert.deepEqual(log, ["busy true", "begin", "generate", "made 3 bytes of a fox", "add", "picture", "busy false"]);
@@ -200,19 +194,3 @@ test("a prompt that is not to be kept is made without a trace; forgetting is pas
   assert.equal(log.at(-1), "failure internal");
 });
 
-test("kernels are measured again only when a model is there, and the last picture comes back", async () => {
-  const { studio, plan, log } = setUp();
-  await studio.tune();
-  assert.deepEqual(log, [], "nothing is started for it");
-  await studio.make(SETTINGS);
-  log.length = 0;
-  await studio.tune();
-  assert.deepEqual(log, ["busy true", "begin", "tune", "ready", "kernels", "picture", "busy false"]);
-  log.length = 0;
-  plan.tune.push(new KleinbildError("cancelled", "no"), new KleinbildError("device-lost", "gone"));
-  await studio.tune();
-  assert.deepEqual(log, ["busy true", "begin", "tune", "picture", "busy false"]);
-  log.length = 0;
-  await studio.tune();
-  assert.deepEqual(log, ["busy true", "begin", "tune", "failure device-lost", "busy false"]);
-});

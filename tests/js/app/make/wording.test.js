@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  backgroundText, candidateText, deviceText, kernelsText, laterText, memoryText, stageDetail, stageTitle,
+  backgroundText, deviceText, laterText, memoryText, stageDetail, stageTitle,
 } from "../../../../src_js/app/make/wording.js";
 import { words } from "../../support/words.js";
 
@@ -53,12 +53,4 @@ test("the device line tells of software adapters, 32 bits and missing storage", 
 test("measuring kernels has words of its own", () => {
   assert.equal(stageDetail(ENGLISH, { stage: "tuning", step: 3, steps: 40, fraction: 0.1 }, 9), "3 of 40, once on this device");
   assert.match(stageTitle(ENGLISH, { stage: "tuning", step: 3, steps: 40, fraction: 0.1 }), /^Measuring kernels/);
-  const right = { name: "a", family: /** @type {const} */ ("plain"), tflops: 41.234, error: 2.34e-4, dropped: "" };
-  const wrong = { ...right, tflops: 0, dropped: "computes wrong" };
-  assert.equal(candidateText(ENGLISH, right), "41.2 TFLOP/s, error 2.3e-4");
-  assert.equal(candidateText(ENGLISH, { ...right, tflops: 0 }), "not timed, error 2.3e-4");
-  assert.equal(candidateText(ENGLISH, wrong), "computes wrong");
-  const kind = { kind: "linear", chosen: "a", problem: "", candidates: [right, wrong] };
-  assert.equal(kernelsText(ENGLISH, { kinds: [kind, kind], faults: [], seconds: 6.04 }), "Chosen from 4 kernels by measuring them on this GPU, in 6.0 s.");
-  assert.match(kernelsText(ENGLISH, { kinds: [{ ...kind, candidates: [wrong] }], faults: [], seconds: 1 }), /nothing was measured/);
 });
