@@ -12,8 +12,11 @@
 const SETTING = "rates";
 /** The newest measurement counts this much: a GPU may be busy or throttled for one picture. */
 const NEWEST = 0.4;
+/** Arithmetic tells nothing of a picture this many times larger or smaller: small ones take the time of their launches. */
+const FARTHEST = 20;
 const MAX_MACHINES = 6;
 const MAX_SIZES = 24;
+const SCALED = /** @type {const} */ (["transformer", "vae_decoder"]);
 const STAGES = /** @type {const} */ (["text_encoder", "transformer", "vae_decoder"]);
 
 export class Rates {
@@ -56,13 +59,13 @@ export class Rates {
   /**
    * @param {string} machine
    * @param {StageFlops} flops of the picture in question
-   * @returns {StageSeconds | null} null before anything was measured
+   * @returns {StageSeconds | null} null before anything like it was measured
    */
   predict(machine, flops) {
     const rates = [...(this.#machines.get(machine)?.values() ?? [])];
     const distance = (/** @type {Rate} */ rate) => Math.abs(Math.log(rate.flops.transformer / flops.transformer));
     const nearest = rates.sort((a, b) => distance(a) - distance(b))[0];
-    if (!nearest) return null;
+    if (!nearest || SCALED.some((stage) => Math.abs(Math.log(nearest.flops[stage] / flops[stage])) > Math.log(FARTHEST))) return null;
     const scaled = (/** @type {"transformer"|"vae_decoder"} */ stage) => nearest.seconds[stage] * (flops[stage] / nearest.flops[stage]);
     const text = Math.max(...rates.map(({ seconds }) => seconds.text_encoder));
     return { text_encoder: text, transformer: scaled("transformer"), vae_decoder: scaled("vae_decoder") };

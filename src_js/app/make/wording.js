@@ -43,7 +43,7 @@ function stepDuration(i18n, seconds) {
 export function roughDuration(i18n, seconds) {
   const digits = { maximumSignificantDigits: seconds < 10 ? 1 : 2 };
   if (seconds < 59.5) return i18n.t("make.about.seconds", { n: i18n.number(Math.max(seconds, 0.1), digits) });
-  return i18n.t("make.about.minutes", { n: i18n.number(seconds / 60, { maximumSignificantDigits: seconds < 600 ? 2 : 3 }) });
+  return i18n.t("make.about.minutes", { n: i18n.number(seconds / 60, seconds < 570 ? digits : { maximumFractionDigits: 0 }) });
 }
 
 /** @param {I18n} i18n @param {import("./stage_clock.js").StageSeconds | null} seconds @param {number} steps @returns {string} "" before anything was measured */

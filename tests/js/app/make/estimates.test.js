@@ -142,6 +142,9 @@ test("rates: the same size as measured, another by its arithmetic from the neare
   assert.deepEqual(rates.predict("tiny on a", { text_encoder: 1e12, transformer: 2e12, vae_decoder: 1e12 }), { text_encoder: 1, transformer: 2, vae_decoder: 1 });
   assert.equal(rates.predict("tiny on a", { text_encoder: 1e12, transformer: 1e13, vae_decoder: 4e12 })?.transformer, 10);
   assert.equal(rates.predict("tiny on b", FLOPS), null);
+  assert.equal(rates.predict("tiny on a", { ...FLOPS, transformer: 3.9e14 })?.transformer, 390);
+  assert.equal(rates.predict("tiny on a", { ...FLOPS, transformer: 4.1e14 }), null, "too far from anything measured");
+  assert.equal(rates.predict("tiny on a", { ...FLOPS, vae_decoder: 9e10 }), null);
   assert.equal(pictureSeconds({ text_encoder: 1, transformer: 4, vae_decoder: 2 }, 4), 19);
 });
 
