@@ -40,6 +40,8 @@ export class Studio {
   #ready = false;
   #busy = false;
   #model = "";
+  /** Manifest of the model that the form tells of. */
+  #inspected;
   /** @type {Exposure | null} */
   #shown = null;
   /** What sizes need, by size and budget: they are asked for again and again. @type {Map<string, Promise<MemoryNeeds>>} */
@@ -55,6 +57,7 @@ export class Studio {
   constructor(client, manifestUrl, rates, views) {
     this.client = client;
     this.manifestUrl = manifestUrl;
+    this.#inspected = manifestUrl;
     /** The GPU, as the browser names it. */
     this.adapter = "";
     this.rates = rates;
@@ -72,6 +75,7 @@ export class Studio {
 
   /** Says what the first picture will download. Downloads nothing itself. @returns {Promise<boolean>} whether there is such a model */
   async inspect() {
+    this.#inspected = this.manifestUrl;
     try {
       const info = await this.client.inspect(this.manifestUrl);
       this.#model = info.model;
@@ -241,11 +245,8 @@ export class Studio {
 
   async #showMissing() {
     // The failure that led here is already on the page.
-    const info = await this.client.inspect(this.manifestUrl).catch(() => null);
-    this.views.form.setMissing(info ?? NOTHING);
-    if (!info || info.model === this.#model) return;
-    this.#model = info.model;
-    this.views.showModel(info);
+    if (this.#inspected !== this.manifestUrl) await this.inspect();      // another one was chosen meanwhile
+    else this.views.form.setMissing(await this.client.inspect(this.manifestUrl).catch(() => NOTHING));
   }
 
   /** @param {boolean} busy */

@@ -109,6 +109,23 @@ test("a failed start is told and can be tried again", async () => {
   assert.ok(log.includes("start") && log.includes("picture"));
 });
 
+test("another model is used from the next picture on, also when it is chosen while one is made", async () => {
+  const { studio, log } = setUp();
+  await studio.make(SETTINGS);
+  log.length = 0;
+  await studio.useModel("/models/other.json");
+  assert.ok(log.some((line) => line.startsWith("missing")) && log.includes("model"));
+  log.length = 0;
+  const making = studio.make(SETTINGS);
+  await studio.useModel("/models/third.json");
+  assert.ok(!log.includes("model"), "not while a picture is made");
+  await making;
+  assert.ok(log.includes("start") && log.includes("model"));
+  log.length = 0;
+  await studio.make(SETTINGS);
+  assert.ok(log.includes("start"), "the third model is not started yet");
+});
+
 test("a cancelled picture leaves the one before it", async () => {
   const { studio, plan, log } = setUp();
   plan.generate.push(new KleinbildError("cancelled", ""));
