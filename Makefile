@@ -47,6 +47,9 @@ chromium:
 	@command -v "$${CHROMIUM:-$(or $(CHROMIUM),chromium)}" >/dev/null || { \
 	  echo "installing Chromium (Debian package chromium)"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	@command -v Xvfb >/dev/null || { \
+	  echo "installing a virtual screen for the kiosk's test (Debian package xvfb)"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends xvfb >/dev/null; }
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -8,7 +8,7 @@ import { element } from "../elements.js";
 import { I18n } from "../i18n.js";
 import { fetchCatalogue } from "../language.js";
 import { localise, showText } from "../localise.js";
-import { keepOffline } from "../offline.js";
+import { Update, keepOffline } from "../offline.js";
 import { WorkerClient } from "../worker_client.js";
 import { Desk } from "./desk.js";
 import { Kiosk } from "./kiosk.js";
@@ -39,7 +39,13 @@ async function open(i18n) {
   // What the model's own number of steps is; the worker says no more of a model that it cannot read.
   const steps = await client.inspect(site.manifest).then(({ defaults }) => defaults.steps, () => 1);
   const kiosk = new Kiosk({ desk, config, visit, i18n, speak, build: site.build, steps });
-  void keepOffline((accept) => kiosk.offerUpdate(accept));
+  const update = new Update({
+    reload: () => location.reload(),
+    onChange(state) {
+      if (state === "offered") kiosk.offerUpdate(() => update.accept());
+    },
+  });
+  void keepOffline(site.build, update);
   await kiosk.open();
 }
 
