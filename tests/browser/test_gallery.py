@@ -204,6 +204,7 @@ def test_a_picture_made_is_kept_shared_and_used_again(browser: Browser, url: str
         expect(page.locator("#roll-list li img")).to_be_visible()
         page.locator("#roll-list button").click()
         expect(page.locator("#caption")).to_contain_text(f"seed {made['seed']}")
+        expect(page.locator("#frame-number")).to_contain_text("1")
         page.click("[data-link=gallery]")
         expect(page.locator("#gallery-count")).to_contain_text("1 picture, ")
         page.get_by_role("button", name="a red fox, 16 × 16").click()

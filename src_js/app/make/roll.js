@@ -119,11 +119,12 @@ export class Roll {
     const about = file && await readPictureFile(file).catch(() => null);
     if (!file || !about?.record) return this.#app.navigate("gallery", { picture: entry.id });
     const { prompt, width, height, seed, steps } = about.record;
+    const entries = this.#gallery?.entries ?? [];
     URL.revokeObjectURL(this.#url);
     this.#url = URL.createObjectURL(file);
     /** @type {Exposure} */
     const exposure = {
-      number: (this.#gallery?.entries.length ?? 0) - (this.#gallery?.entries.indexOf(entry) ?? 0),
+      number: entries.length - entries.findIndex(({ id }) => id === entry.id),
       settings: { prompt, width, height, seed: BigInt(seed ?? 0), steps, latents: null },
       url: this.#url,
       seconds: secondsOf(about.record),
