@@ -84,6 +84,10 @@ class Pipeline:
             self.log,
             compiled=self.compiled,
             batch=arguments.batch,
+            start=None
+            if arguments.start_vae is None
+            else load_state(arguments.start_vae, self.device)["model"],
+            rate=arguments.rate,
         )
         self.keep("vae")
         count = self.arguments.pictures // 2
@@ -222,7 +226,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="folder with vae.pt, flow.pt of an earlier run")
     parser.add_argument("--tokenizer", type=Path, help="folder of a trained one (default: train it)")
     parser.add_argument("--start", type=Path, help="a flow.pt to go on from, with a new schedule")
-    parser.add_argument("--rate", type=float, default=1.0, help="factor on the flow stage's learning rates")
+    parser.add_argument("--start-vae", type=Path, help="a vae.pt to go on from, with a new schedule")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="factor on the learning rates of the VAE and flow stages"
+    )
     parser.add_argument("--model", choices=MODELS, default="mini")
     parser.add_argument("--minutes-vae", type=float, default=5.0)
     parser.add_argument("--minutes-flow", type=float, default=10.0)

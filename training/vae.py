@@ -22,7 +22,7 @@ from training.run import Average, Budget, Log, autocast, parser, prepare, rate_a
 
 LEARNING_RATE = 2e-3
 KL_WEIGHT = 2e-4  # of the divergence of one latent
-LATENT_NOISE = 0.1  # of a latent's own deviation, which the KL term keeps near 1
+LATENT_NOISE = 0.05  # of a latent's own deviation, which the KL term keeps near 1
 EDGE_WEIGHT = 1.0
 EDGE_SCALES = 3
 CROP = 128
@@ -97,10 +97,17 @@ def train_vae(
     *,
     compiled: bool,
     batch: int = 0,
+    start: dict[str, Tensor] | None = None,
+    rate: float = 1.0,
 ) -> Vae:
-    """Trains, or goes on, and leaves vae.pt in `run`; returns the averaged model."""
+    """Trains, or goes on, and leaves vae.pt in `run`; returns the averaged model.
+
+    `start` is a state dict to begin with, `rate` a factor on the learning rate.
+    """
     batch = batch or BATCH
     vae = Vae(sizes.vae).to(device, memory_format=torch.channels_last)
+    if start is not None:
+        vae.load_state_dict(start)
     optimiser = torch.optim.AdamW(
         vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-4, fused=device.type == "cuda"
     )
@@ -120,7 +127,7 @@ def train_vae(
         whole = budget.step % WHOLE_EVERY == WHOLE_EVERY - 1
         pictures = _batch(scenes, batch, whole, budget.step % 2 == 0, generator, device)
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * rate_at(budget.fraction())
+            group["lr"] = LEARNING_RATE * rate * rate_at(budget.fraction())
         with autocast(device):
             loss, l1, edges = losses(vae, pictures)
         loss.backward()

@@ -7,6 +7,8 @@ import { asKleinbildError } from "../errors.js";
 import { announce, toast } from "./announce.js";
 import { element } from "./elements.js";
 import { Events } from "./events.js";
+import { followLinks, receivePictures } from "./gallery/restore.js";
+import { keepPictures } from "./gallery/shared.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { showText } from "./localise.js";
 import { keepOffline } from "./offline.js";
@@ -50,8 +52,11 @@ async function openPage() {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
   });
+  keepPictures(app);
+  followLinks(app);
   await joinOwnership(app);
   await router.start();
+  receivePictures(app);
 }
 
 /** @param {string} view @param {App} app */

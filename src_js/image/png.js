@@ -6,22 +6,13 @@
  */
 
 import { KleinbildError } from "../errors.js";
+import { SIGNATURE, chunk, concatenate, textChunk } from "./png_chunks.js";
 
-const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const BYTES_PER_PIXEL = 3;
 const FILTER_COUNT = 5;
 const MAX_SIDE = 16384;
 const MAX_PIXELS = 1 << 26;
 const BATCH_BYTES = 1 << 20; // filtered rows handed to the compressor at a time
-const MAX_TEXT = 1 << 16; // UTF-16 units of one text
-const KEYWORD = /^[\x21-\x7e\xa1-\xff](?:[\x20-\x7e\xa1-\xff]{0,77}[\x21-\x7e\xa1-\xff])?$/;
-const LATIN_1 = /^[\t\n\r\x20-\x7e\xa0-\xff]*$/;
-
-const CRC_TABLE = new Int32Array(256).map((_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
 
 /**
  * @param {object} picture
@@ -30,21 +21,22 @@ const CRC_TABLE = new Int32Array(256).map((_, byte) => {
  * @param {Uint8ClampedArray | Uint8Array} picture.rgba [height, width, 4]
  * @param {Record<string, string>} [picture.text] Keyword (1-79 characters of Latin-1) to text: tEXt where Latin-1
  *   suffices, iTXt otherwise.
+ * @param {Record<string, unknown>} [picture.json] Keyword to what is kept as JSON, always in iTXt, whose text is UTF-8.
  * @returns {Promise<Uint8Array>}
  * @throws {KleinbildError} "bad-input" for sizes, pixels or texts that make no PNG.
  */
-export async function encodePng({ width, height, rgba, text = {} }) {
+export async function encodePng({ width, height, rgba, text = {}, json = {} }) {
   checkSize(width, height, rgba);
   const header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
   header.setUint32(4, height);
   header.setUint8(8, 8); // bits a sample
   header.setUint8(9, 2); // truecolour; then 0: deflate, adaptive filters, not interlaced
-  const texts = Object.entries(text).map(([keyword, value]) => textChunk(keyword, value));
   return concatenate([
-    Uint8Array.from(SIGNATURE),
+    SIGNATURE,
     chunk("IHDR", new Uint8Array(header.buffer)),
-    ...texts,
+    ...Object.entries(text).map(([keyword, value]) => textChunk(keyword, value)),
+    ...Object.entries(json).map(([keyword, value]) => textChunk(keyword, JSON.stringify(value), true)),
     chunk("IDAT", await deflate(filteredRows(width, height, rgba))),
     chunk("IEND", new Uint8Array(0)),
   ]);
@@ -62,55 +54,6 @@ function checkSize(width, height, rgba) {
       `A picture of ${width} x ${height} pixels has ${width * height * 4} bytes, not ${rgba?.length}.`,
     );
   }
-}
-
-/** @param {string} keyword @param {string} value @returns {Uint8Array} */
-function textChunk(keyword, value) {
-  if (!KEYWORD.test(keyword) || keyword.includes("  ")) {
-    throw new KleinbildError("bad-input", `PNG allows no text by the name ${JSON.stringify(keyword)}.`);
-  }
-  if (typeof value !== "string" || value.length > MAX_TEXT) {
-    throw new KleinbildError("bad-input", `The text ${JSON.stringify(keyword)} is too long for the picture's file.`);
-  }
-  const name = latin1(`${keyword}\0`);
-  const safe = value.replaceAll("\0", "\ufffd"); // the format uses NUL as a separator
-  if (LATIN_1.test(safe)) return chunk("tEXt", concatenate([name, latin1(safe)]));
-  // not compressed, no language, no translated keyword
-  return chunk("iTXt", concatenate([name, new Uint8Array(4), new TextEncoder().encode(safe)]));
-}
-
-/** @param {string} text @returns {Uint8Array} */
-function latin1(text) {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
-}
-
-/** @param {string} type @param {Uint8Array} data @returns {Uint8Array} Length, type, data and checksum. */
-function chunk(type, data) {
-  const bytes = new Uint8Array(12 + data.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, data.length);
-  bytes.set(latin1(type), 4);
-  bytes.set(data, 8);
-  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
-  return bytes;
-}
-
-/** @param {Uint8Array} bytes @returns {number} */
-function crc32(bytes) {
-  let crc = -1;
-  for (const byte of bytes) crc = (crc >>> 8) ^ /** @type {number} */ (CRC_TABLE[(crc ^ byte) & 0xff]);
-  return ~crc >>> 0;
-}
-
-/** @param {Uint8Array[]} parts @returns {Uint8Array<ArrayBuffer>} */
-function concatenate(parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** @param {Iterable<Uint8Array<ArrayBuffer>>} parts @returns {Promise<Uint8Array>} A zlib stream. */

@@ -6,6 +6,7 @@
  */
 
 import { KleinbildError, asKleinbildError } from "../errors.js";
+import { pictureText } from "../image/picture_text.js";
 import { checkSettings } from "../protocol.js";
 import { outliveLosses } from "./resumption.js";
 
@@ -96,8 +97,8 @@ export class Controller {
     const { job, settings } = message;
     checkSettings(settings);
     if (!this.#start) throw new KleinbildError("bad-input", "A picture was asked for before the model was started.");
-    const { model, width, height, rgba, seconds } = await this.#draw(message, this.#start, signal);
-    const png = await this.#parts.encodePng({ width, height, rgba, text: pngText(settings, model) });
+    const { made, width, height, rgba, seconds } = await this.#draw(message, this.#start, signal);
+    const png = await this.#parts.encodePng({ width, height, rgba, ...pictureText(settings, made, seconds) });
     const buffer = png.byteLength === png.buffer.byteLength ? png.buffer : png.slice().buffer;
     this.#parts.post({ type: "result", job, width, height, png: /** @type {ArrayBuffer} */ (buffer), seconds }, [buffer]);
     if (this.#start.background && this.#background === "idle") void this.#fetchLater(await this.#open(this.#start.manifestUrl));
@@ -106,7 +107,7 @@ export class Controller {
   /**
    * On one GPU after another, if they are lost.
    * @param {GenerateMessage} message @param {StartMessage} start @param {AbortSignal} signal
-   * @returns {Promise<import("../pipeline/generator.js").Picture & {model: string}>}
+   * @returns {Promise<import("../pipeline/generator.js").Picture & { made: import("../protocol.js").ReadyInfo }>}
    */
   #draw({ job, settings, trace, preview = false, keepPrompt, memoryBudget = null }, start, signal) {
     const { post } = this.#parts;
@@ -134,7 +135,7 @@ export class Controller {
     };
     const attempt = async (/** @type {Partial<import("../pipeline/generator.js").Observer>} */ more) => {
       const { generator, info } = this.#runtime ?? (await this.#load(start, signal, onLoad));
-      return { model: info.model, ...(await generator.generate(settings, { ...observer, ...more })) };
+      return { made: info, ...(await generator.generate(settings, { ...observer, ...more })) };
     };
     if (trace) return attempt({});                         // every boundary is told once
     return outliveLosses((from, onStep) => attempt({ onStep, ...(from && { from }) }), {
@@ -235,16 +236,4 @@ export class Controller {
   #post(job, { code, message }) {
     this.#parts.post({ type: "error", job, code, message }, []);
   }
-}
-
-/**
- * The picture's settings as text of the PNG, in the form that image tools read under "parameters".
- * @param {Settings} settings
- * @param {string} model
- * @returns {Record<string, string>}
- */
-export function pngText({ prompt, width, height, seed, steps, latents }, model) {
-  const noise = latents ? "Latents: given" : `Seed: ${seed}`;
-  const facts = `Steps: ${steps}, ${noise}, Size: ${width}x${height}, Model: ${model}`;
-  return { Software: "Kleinbild", parameters: `${prompt}\n${facts}` };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KleinbildError, throwIfCancelled } from "../../src_js/errors.js";
-import { Controller, pngText } from "../../src_js/worker/controller.js";
+import { Controller } from "../../src_js/worker/controller.js";
 
 const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
 /** @type {import("../../src_js/protocol.js").StartMessage} */
@@ -74,7 +74,7 @@ function setUp() {
       return { least: picture.width, loaded: runtime !== undefined };
     },
     forgetPrompts: async () => void (plan.forgotten += 1),
-    encodePng: async (/** @type {any} */ { text }) => new TextEncoder().encode(JSON.stringify(text)).subarray(1),
+    encodePng: async (/** @type {any} */ { text, json }) => new TextEncoder().encode(JSON.stringify({ text, json })).subarray(1),
   }));
   return { controller, posted, plan, shared };
 }
@@ -127,8 +127,9 @@ test("start, then a picture with progress, a trace and a result", async () => {
   assert.notEqual(trace.data.buffer, shared.buffer);
   assert.equal(trace.data.buffer.byteLength, 8);
   // The encoder returned a view one byte into its buffer: only the view's bytes may travel.
-  const text = new TextDecoder().decode(result.png);
-  assert.ok(text.startsWith('"Software"'), text);
+  const { text, json } = JSON.parse(`{${new TextDecoder().decode(result.png)}`);
+  assert.match(text.parameters, /^a fox\nSteps: 2, .* Model: tiny, /);
+  assert.deepEqual(json.kleinbild.seconds, { transformer: 1 });
   assert.equal(result.transferred, 1);
 });
 
@@ -325,12 +326,4 @@ test("any other exception arrives as internal, and a failed manifest is fetched 
   assert.deepEqual([posted.at(-1).code, posted.at(-1).message], ["internal", "TypeError: x is undefined"]);
   await controller.handle(START);
   assert.equal(posted.at(-1).type, "ready");
-});
-
-test("the PNG carries the settings in the form that image tools read", () => {
-  assert.deepEqual(pngText(SETTINGS, "klein-4b-q4"), {
-    Software: "Kleinbild",
-    parameters: "a fox\nSteps: 2, Seed: 5, Size: 32x16, Model: klein-4b-q4",
-  });
-  assert.match(/** @type {string} */ (pngText({ ...SETTINGS, latents: new Float32Array(256) }, "m")["parameters"]), /Latents: given/);
 });

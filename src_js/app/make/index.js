@@ -4,6 +4,7 @@
 
 import { findGpu } from "../capabilities.js";
 import { element } from "../elements.js";
+import { copyLink } from "../gallery/export.js";
 import { showText } from "../localise.js";
 import { ExamplesView } from "./examples_view.js";
 import { Form } from "./form.js";
@@ -23,7 +24,7 @@ import { backgroundText, deviceText, timeText } from "./wording.js";
 export async function openMake(app) {
   const { announce, client, events, i18n, settings: store, site, toast } = app;
   const frame = new Frame(app);
-  const roll = new Roll(i18n, (exposure) => studio.show(exposure));
+  const roll = new Roll(app, (exposure) => studio.show(exposure));
   const sizes = new SizesView(i18n, (size) => form.setSize(size));
   const examples = new ExamplesView(i18n, (prompt) => form.suggest(prompt));
   const kernels = new KernelsView(i18n, { onTune: () => void studio.tune() });
@@ -120,6 +121,9 @@ export async function openMake(app) {
 
   element("reuse", HTMLButtonElement).addEventListener("click", () => {
     if (studio.shown) form.take({ ...studio.shown.settings, seed: `${studio.shown.settings.seed}` });
+  });
+  element("copy-link", HTMLButtonElement).addEventListener("click", () => {
+    if (studio.shown) void copyLink(app, studio.shown.settings);
   });
   events.on("use-settings", (settings) => {
     form.take(settings);

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32, inflateSync } from "node:zlib";
 
-import { encodePng } from "../../src_js/image/png.js";
+import { encodePng } from "../../../src_js/image/png.js";
 
 /**
  * @param {Uint8Array} png
@@ -132,6 +132,15 @@ test("texts come before the pixels, Latin-1 as tEXt and others as iTXt", async (
   assert.equal(chunks[4]?.type, "IDAT");
 });
 
+test("what is kept as JSON is iTXt, whatever it holds", async () => {
+  const { rgba } = picture(2, 2, () => 0);
+  const { chunks } = decode(await encodePng({ width: 2, height: 2, rgba, text: { a: "b" }, json: { kept: { n: 1, s: "\u6771" } } }));
+  assert.deepEqual(
+    chunks.slice(1, 3).map(({ type, data }) => [type, data.toString("utf8")]),
+    [["tEXt", "a\0b"], ["iTXt", 'kept\0\0\0\0\0{"n":1,"s":"\u6771"}']],
+  );
+});
+
 test("what makes no PNG is refused", async () => {
   const rgba = new Uint8Array(16);
   const sizes = [0, -1, 1.5, NaN, 16385, 2 ** 31, Infinity].flatMap((side) => [[side, 2], [2, side]]);
@@ -146,7 +155,7 @@ test("what makes no PNG is refused", async () => {
       rgba,
       text: { [keyword]: "" },
     })),
-    { width: 2, height: 2, rgba, text: { prompt: "x".repeat(100_000) } },
+    { width: 2, height: 2, rgba, text: { prompt: "x".repeat(2 ** 20 + 1) } },
   ];
   for (const input of bad) {
     await assert.rejects(encodePng(input), { name: "KleinbildError", code: "bad-input" });
