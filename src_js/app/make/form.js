@@ -79,9 +79,16 @@ export class Form {
       this.#remember();
     });
     this.#fields.seed.addEventListener("input", () => this.show({ newSeed: false }));
+    // What puts in many lines at once tells of each: one look at the end will do.
+    let pending = false;
     this.#form.addEventListener("input", () => {
-      this.#showMessages(false);
-      this.#remember();
+      if (pending) return;
+      pending = true;
+      queueMicrotask(() => {
+        pending = false;
+        this.#showMessages(false);
+        this.#remember();
+      });
     });
     document.addEventListener("keydown", (event) => {
       if (document.body.dataset["view"] !== "make") return;
