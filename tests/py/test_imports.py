@@ -34,6 +34,12 @@ PYTHON_LAYERS: dict[str, set[str]] = {
     "build.py": {"package"},
     "serve.py": {"server", "package"},
 }
+TRAINING_PARTS = {
+    "scenes": ("training.scenes",),
+    # The judge knows what a scene is, and nothing of how it is drawn or made.
+    "judge": ("training.judge", "training.scenes.scene"),
+}
+"""Parts of training that stand alone, and all of this project that they may import."""
 JS_LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "statistics": set(),
@@ -84,21 +90,23 @@ def python_layer(path: Path) -> str:
     return "kleinbild" if name == "__init__" else name
 
 
-def python_imports(path: Path) -> Iterator[str]:
-    """Layers of kleinbild that a module imports, wherever in the file."""
+def imported_names(path: Path) -> Iterator[str]:
+    """Modules that a Python file imports, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            root, _, rest = name.partition(".")
-            if root == "kleinbild":
-                first = rest.partition(".")[0]
-                yield first if first in PYTHON_LAYERS else "kleinbild"
+            yield str(node.module)
+
+
+def python_imports(path: Path) -> Iterator[str]:
+    """Layers of kleinbild that a module imports, wherever in the file."""
+    for name in imported_names(path):
+        root, _, rest = name.partition(".")
+        if root == "kleinbild":
+            first = rest.partition(".")[0]
+            yield first if first in PYTHON_LAYERS else "kleinbild"
 
 
 def js_imports(path: Path) -> Iterator[tuple[str, bool]]:
@@ -145,6 +153,22 @@ def test_python_imports_run_one_way(path: Path) -> None:
     assert layer in PYTHON_LAYERS, f"give {layer} a place in PYTHON_LAYERS"
     allowed = PYTHON_LAYERS[layer] | {layer}
     assert set(python_imports(path)) <= allowed, f"{layer} may import only {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("part", TRAINING_PARTS)
+def test_scenes_and_judge_stand_alone(part: str) -> None:
+    files = sorted((PROJECT / "training" / part).rglob("*.py"))
+    names = {name for path in files for name in imported_names(path)}
+    own = {name for name in names if name.split(".")[0] in {"kleinbild", "training"}}
+    # The command that writes a sheet of scenes is the one guest.
+    own.discard("training.contact_sheet")
+    assert own
+    assert all(name.startswith(TRAINING_PARTS[part]) for name in own), own
+
+
+def test_what_is_installed_knows_nothing_of_training() -> None:
+    for path in python_files():
+        assert not any(name.split(".")[0] == "training" for name in imported_names(path)), path
 
 
 @pytest.mark.parametrize("path", js_files(), ids=lambda path: str(path.relative_to(PROJECT)))

@@ -36,6 +36,8 @@ PROTOTYPES = {
 OBJECT_NAMES = tuple(PROTOTYPES)[:12]
 FARTHEST = 0.17
 """Distance in OKLab beyond which a colour has none of the names."""
+DARKEST = 0.2
+"""Lightness below which nobody sees a difference, though OKLab has a long way to go yet."""
 
 _FROM_RGB = np.array(
     [
@@ -70,15 +72,21 @@ def prototypes() -> dict[str, Float]:
 
 
 def name_of(lab: Float, names: Sequence[str] = tuple(PROTOTYPES)) -> str | None:
-    """The nearest of the names, None when all are too far."""
+    """The nearest of the names to an OKLab colour [3], None when all are too far."""
+    lab = _seen(lab)
     distances = {name: float(np.linalg.norm(lab - prototypes()[name])) for name in names}
     nearest = min(distances, key=distances.__getitem__)
     return nearest if distances[nearest] <= FARTHEST else None
 
 
+def _seen(lab: Float) -> Float:
+    return np.concatenate([np.maximum(lab[..., :1], DARKEST), lab[..., 1:]], -1)
+
+
 def share_of(lab: Float, name: str) -> float:
     """Share of a picture's pixels, OKLab [H, W, 3], of which this is the nearest name."""
     names = list(prototypes())
+    lab = _seen(lab)
     squared = np.stack([((lab - prototypes()[other]) ** 2).sum(-1) for other in names])
     nearest = (squared.argmin(0) == names.index(name)) & (squared.min(0) <= FARTHEST**2)
     return float(nearest.mean())

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.judge.colours import Bytes, name_of, to_lab
+from training.judge.regions import label
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -20,6 +21,10 @@ UNIFORM_SHARE = 0.85
 """Of a plain background's pixels along the edge, so many must be near their median."""
 CONSTANT_SHARE = 0.86
 FEW_SHARE = 0.36
+PURE_SHARE = 0.6
+SPECK_AREA = 0.006
+"""Of the square over the shorter side."""
+SPECKLED_SHARE = 0.04
 _MIXES = 9
 
 
@@ -41,7 +46,9 @@ class Ground:
 
     def _edge(self, values: Float) -> Float:
         """The pixels along the frame's edge, [N, 3]."""
-        m = self.margin
+        return self._ring(values, self.margin)
+
+    def _ring(self, values: Float, m: int) -> Float:
         sides = values[:, :m], values[:, -m:], values[:m, m:-m], values[-m:, m:-m]
         return np.concatenate([side.reshape(-1, values.shape[-1]) for side in sides])
 
@@ -52,21 +59,19 @@ class Ground:
         return rows
 
     def _two_colours(self) -> tuple[Float, Mask]:
-        """Distance to the nearest mix of the edge's two colours, and which pixels are nearer to the second.
+        """Distance to the nearest mix of the two commonest colours, and what is nearer to the second of them.
 
-        Edges between the two are mixes in sRGB, so those are no foreground either.
+        Both are sought in a rim wide enough for a row of dots. Edges between them are mixes in sRGB, so those
+        are no foreground either.
         """
-        edge_lab, edge = self._edge(self.lab), self._edge(self._picture)
-        middle = np.median(edge_lab, 0)
-        first = middle
-        second = edge_lab[np.linalg.norm(edge_lab - middle, axis=1).argmax()]
-        nearer = np.zeros(len(edge_lab), bool)
-        for _ in range(8):
-            nearer = ((edge_lab - second) ** 2).sum(1) < ((edge_lab - first) ** 2).sum(1)
-            if not nearer.any() or nearer.all():
-                break
-            first, second = np.median(edge_lab[~nearer], 0), np.median(edge_lab[nearer], 0)
-        ends = [np.median(edge[side], 0) if side.any() else np.median(edge, 0) for side in (~nearer, nearer)]
+        wide = min(self.lab.shape[:2]) // 9
+        rim_lab, rim = self._ring(self.lab, wide), self._ring(self._picture, wide)
+        first = commonest(rim_lab)
+        far = np.linalg.norm(rim_lab - first, axis=1) > 2 * NEAR
+        second = commonest(rim_lab[far]) if far.mean() > 0.02 else first
+        ends = [
+            np.median(rim[np.linalg.norm(rim_lab - centre, axis=1) < NEAR], 0) for centre in (first, second)
+        ]
         mixes = np.linspace(ends[0], ends[1], _MIXES)
         mixes_lab = to_lab(np.rint(mixes).astype(np.uint8))
         away = np.full(self.lab.shape[:2], np.inf)
@@ -81,7 +86,14 @@ class Ground:
         edge = self._edge(self.lab)
         median = np.median(edge, 0)
         near = np.linalg.norm(edge - median, axis=1) < NEAR
-        return bool(near.mean() >= UNIFORM_SHARE) and name_of(median) == colour
+        return name_of(median) == colour and bool(near.mean() >= UNIFORM_SHARE) and not self._speckled()
+
+    def _speckled(self) -> bool:
+        """Whether regions too small for objects cover a part of the frame, as dots do."""
+        labels, _ = label(self.away > NEAR)
+        areas = np.bincount(labels.ravel())[1:]
+        specks = areas[areas < SPECK_AREA * min(labels.shape) ** 2].sum()
+        return bool(specks > SPECKLED_SHARE * labels.size)
 
     def top_and_bottom(self) -> tuple[str | None, str | None]:
         """Names of the colours along the upper and the lower edge."""
@@ -98,19 +110,21 @@ class Ground:
         return self.top_and_bottom() == (sky, land) and self._share_of_pure_rows() >= 0.8
 
     def _share_of_pure_rows(self) -> float:
-        """Share of the rows whose ends have the colour of the first or the last row."""
+        """Share of the rows whose ends have about the colour of the first or the last row."""
         rows = self._rows()
         m = self.margin
         ends = np.median(rows[:m], 0), np.median(rows[-m:], 0)
         away = np.minimum(*(np.linalg.norm(rows - end, axis=1) for end in ends))
-        return float((away < NEAR).mean())
+        return float((away < max(NEAR / 3, np.linalg.norm(ends[1] - ends[0]) / 4)).mean())
 
     def is_pattern(self, kind: str, colours: tuple[str, ...], direction: str) -> bool:
         """Whether it is of stripes, dots (of the second colour) or checks in two colours."""
         names = [name_of(end) for end in self._ends]
         second = self.second
         background = self.away < NEAR
-        share = float(second[background].mean()) if background.any() else 0.0
+        if not background.any() or self._share_of_pure_pixels(background) < PURE_SHARE:
+            return False
+        share = float(second[background].mean())
         if share > 0.5:
             names, second, share = names[::-1], ~second, 1 - share
         if kind == "dots":
@@ -124,6 +138,22 @@ class Ground:
             if _constancy(second, background, down, right) > CONSTANT_SHARE
         ]
         return constant == ([direction] if kind == "stripes" else [])
+
+    def _share_of_pure_pixels(self, background: Mask) -> float:
+        """Share of the background's pixels that have one of a pattern's colours, and are no mix of them."""
+        pixels = self.lab[background]
+        away = np.minimum(*(np.linalg.norm(pixels - end, axis=1) for end in self._ends))
+        return float((away < NEAR).mean())
+
+
+def commonest(colours: Float) -> Float:
+    """[N, 3] OKLab -> [3]: the middle of the fullest cell of a coarse grid and of what is near it."""
+    cells = np.floor(colours / 0.06).astype(np.int64)
+    keys = (cells[:, 0] * 1000 + cells[:, 1] + 100) * 1000 + cells[:, 2]
+    _, index, count = np.unique(keys, return_inverse=True, return_counts=True)
+    fullest = np.median(colours[index == count.argmax()], 0)
+    middle: Float = np.median(colours[np.linalg.norm(colours - fullest, axis=1) < NEAR], 0)
+    return middle
 
 
 def _constancy(second: Mask, background: Mask, down: int, right: int) -> float:

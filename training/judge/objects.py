@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.judge.colours import OBJECT_NAMES, name_of
-from training.judge.ground import NEAR
+from training.judge.colours import OBJECT_NAMES, name_of, prototypes
+from training.judge.ground import NEAR, commonest
 from training.judge.regions import filled, grown, label
 from training.judge.shapes import name_shape
 
@@ -18,16 +18,25 @@ Mask = npt.NDArray[np.bool_]
 
 LEAST_AREA = 0.0035
 """Of the square over the shorter side; smaller regions are dirt."""
+MOST_AREA = 0.75
+"""Of the frame; what covers more is no object on a background."""
 EDGE_SHARE = 0.5
-"""A pixel belongs to an object when it is at least half as far from the background as the object's colour."""
+"""A pixel is an object's when it is at least so much of the object's distance away from what lies behind."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """An object found. x, y: middle of its box as fractions of the frame; area: of the square over the shorter
-    side; mask: where it is, holes included when they show the background."""
+    """An object found.
+
+    beside_white  its colour where it is not white: that of an object with white stripes or dots
+    likeness  of its mask to that of its shape, 0..1
+    x, y      the middle of its bounding box, as fractions of the frame
+    area      as a part of the square over the frame's shorter side
+    mask      [H, W], where it is
+    """
 
     colour: str | None
+    beside_white: str | None
     shape: str | None
     likeness: float
     x: float
@@ -45,7 +54,8 @@ def find_objects(lab: Float, away: Float, within: Mask | None = None, whole: boo
     """
     height, width = away.shape
     least = LEAST_AREA * min(height, width) ** 2
-    rough = away > NEAR
+    # Where a texture's two colours meet, their mix may be that of the background: such lines are bridged.
+    rough = grown(grown(away > NEAR, 1), -1)
     if within is not None:
         rough &= within
     labels, number = label(rough)
@@ -54,6 +64,8 @@ def find_objects(lab: Float, away: Float, within: Mask | None = None, whole: boo
         area = rough & (labels == region)
         if area.sum() < least:
             break
+        if area.mean() > MOST_AREA:
+            continue
         seen = _seen(lab, away, area, whole)
         if seen is not None:
             found.append(seen)
@@ -65,21 +77,26 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     core = grown(region, -1)
     if not core.any():
         return None
-    contrast = float(np.median(away[core]))
+    # A texture's lighter or darker part may be nearer to the background than the rest: the fainter counts.
+    heart = grown(region, -3)
+    contrast = float(np.quantile(away[heart if heart.sum() > 60 else core], 0.15))
     soft = np.clip(away / contrast, 0, 1) * grown(region, 1)
     mask = soft > EDGE_SHARE
+    bridged = grown(grown(mask, 1), -1)
+    mask, soft = bridged, np.where(bridged & ~mask, 1.0, soft)
     if whole:
         mask = filled(mask)
         soft = np.where(grown(mask, -1), 1.0, soft)
     if mask.sum() < LEAST_AREA * min(height, width) ** 2:
         return None
     inner = grown(mask, -2) & region
-    colour = name_of(_main_colour(lab[inner if inner.sum() > 20 else core]), OBJECT_NAMES)
+    pixels = lab[inner if inner.sum() > 20 else core]
     # An edge's mixed pixels are foreground by half on both sides, so the area is that of the hard mask.
     shape, likeness = name_shape(_sharpened(soft))
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     return Seen(
-        colour,
+        _colour(pixels),
+        _colour(pixels[np.linalg.norm(pixels - prototypes()["white"], axis=1) > 2 * NEAR]),
         shape,
         likeness,
         float(columns[0] + columns[-1] + 1) / 2 / width,
@@ -89,20 +106,18 @@ def _seen(lab: Float, away: Float, region: Mask, whole: bool) -> Seen | None:
     )
 
 
+def _colour(pixels: Float) -> str | None:
+    """The name of the colour that most of the pixels, OKLab [N, 3], have; None when no colour prevails."""
+    if not len(pixels):
+        return None
+    colour = commonest(pixels)
+    prevails = (np.linalg.norm(pixels - colour, axis=1) < 2 * NEAR).mean() > 0.5
+    return name_of(colour, OBJECT_NAMES) if prevails else None
+
+
 def _sharpened(soft: Float) -> Float:
     """Values from a quarter to three quarters spread over 0..1, which takes out noise at both ends."""
     return np.clip((soft - 0.25) * 2, 0, 1)
-
-
-def _main_colour(colours: Float) -> Float:
-    """The colour of most pixels, [N, 3]: the median of those near the fullest cell of a coarse grid."""
-    cells = np.floor(colours / 0.08).astype(np.int64)
-    keys = (cells[:, 0] * 1000 + cells[:, 1] + 100) * 1000 + cells[:, 2]
-    _, index, count = np.unique(keys, return_inverse=True, return_counts=True)
-    fullest = np.median(colours[index == count.argmax()], 0)
-    near = np.linalg.norm(colours - fullest, axis=1) < 0.08
-    middle: Float = np.median(colours[near], 0)
-    return middle
 
 
 def radius_of(seen: Seen) -> float:

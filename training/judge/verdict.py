@@ -6,7 +6,6 @@ not tell is not judged.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, fields
 from itertools import pairwise, permutations
 
@@ -22,7 +21,7 @@ from training.scenes.scene import place_of as scene_place
 
 SMALL_BELOW, LARGE_ABOVE = 0.14, 0.185
 """Radius of the circle of the same area, in shorter sides."""
-THIRDS = 0.39, 0.61
+THIRDS = 0.41, 0.59
 NOT_BESIDE = 0.08
 """Two objects closer than this along an axis are neither left nor right, neither above nor below."""
 LIKE_AREA = 0.3
@@ -86,7 +85,7 @@ def _single(seen: list[Seen], scene: Scene, background: bool | None) -> Verdict:
     main = seen[0] if seen else None
     alone = len(seen) == 1 or (len(seen) > 1 and seen[1].area < LIKE_AREA * seen[0].area)
     return Verdict(
-        colour=(main is not None and main.colour == item.colour) if "colour" in scene.told else None,
+        colour=(main is not None and has_colour(main, item)) if "colour" in scene.told else None,
         shape=main is not None and main.shape == item.shape,
         place=(main is not None and place_of(main) == scene_place(item.x, item.y))
         if "place" in scene.told
@@ -105,7 +104,7 @@ def _several(seen: list[Seen], scene: Scene, background: bool | None) -> Verdict
         relation = False if "relation" in scene.told else None
         return Verdict(colour=False, shape=False, background=background, relation=relation, count=False)
     matched = max(permutations(seen[:number]), key=lambda order: _match(order, scene.items, scene.relation))
-    colour = all(one.colour == item.colour for one, item in zip(matched, scene.items, strict=True))
+    colour = all(has_colour(one, item) for one, item in zip(matched, scene.items, strict=True))
     shape = all(one.shape == item.shape for one, item in zip(matched, scene.items, strict=True))
     relation = None
     if "relation" in scene.told:
@@ -115,8 +114,7 @@ def _several(seen: list[Seen], scene: Scene, background: bool | None) -> Verdict
 
 def _match(order: tuple[Seen, ...], items: tuple[Item, ...], relation: str) -> tuple[int, bool]:
     alike = sum(
-        2 * (one.colour == item.colour) + (one.shape == item.shape)
-        for one, item in zip(order, items, strict=True)
+        2 * has_colour(one, item) + (one.shape == item.shape) for one, item in zip(order, items, strict=True)
     )
     return alike, _lie(order, relation or "left of")
 
@@ -147,21 +145,25 @@ def _nested(ground: Ground, scene: Scene, background: bool | None) -> Verdict:
     inside = find_objects(ground.lab, away, within=region)
     guest = inside[0] if inside else None
     return Verdict(
-        colour=host.colour == outer.colour and guest is not None and guest.colour == inner.colour,
+        colour=has_colour(host, outer) and guest is not None and has_colour(guest, inner),
         shape=host.shape == outer.shape and guest is not None and guest.shape == inner.shape,
         background=background,
         relation=guest is not None and guest.area < 0.5 * host.area,
-        count=len(around) == 1 and len(inside) == 1,
+        count=len(inside) == 1 and all(_covers(host, other) for other in around[1:]),
     )
+
+
+def _covers(host: Seen, other: Seen) -> bool:
+    """Whether one object lies within another, as the middle of a ring does that shows its host's colour."""
+    return bool((host.mask & other.mask).sum() > 0.9 * other.mask.sum())
 
 
 def _count(seen: list[Seen], scene: Scene, background: bool | None) -> Verdict:
     item = scene.items[0]
     alike = [one for one in seen if one.area >= LIKE_AREA * seen[0].area]
-    colours, shapes = Counter(one.colour for one in alike), Counter(one.shape for one in alike)
     return Verdict(
-        colour=bool(alike) and colours[item.colour] == len(alike),
-        shape=bool(alike) and shapes[item.shape] == len(alike),
+        colour=bool(alike) and all(has_colour(one, item) for one in alike),
+        shape=bool(alike) and all(one.shape == item.shape for one in alike),
         background=background,
         count=len(alike) == len(scene.items),
     )
@@ -179,6 +181,11 @@ def _composed(picture: Bytes, scene: Scene) -> Verdict:
         share_of(ground.lab, scene.part(part).colour) >= least for part, least in PARTS[scene.theme].items()
     )
     return Verdict(colour=colour, background=background)
+
+
+def has_colour(seen: Seen, item: Item) -> bool:
+    """Whether an object has the colour told, beside the white of its texture if it has one."""
+    return item.colour == (seen.colour if item.texture == "plain" else seen.beside_white)
 
 
 def place_of(seen: Seen) -> str:

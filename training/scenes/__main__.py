@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from training.contact_sheet import contact_sheet
-from training.scenes import EVALUATION, TRAINING, describe, pack, render, sample, to_bytes
+from training.scenes import EVALUATION, TRAINING, describe, pack, sample
+from training.scenes.render import render, to_bytes
 
 
 def main() -> None:
