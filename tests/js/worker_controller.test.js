@@ -16,11 +16,11 @@ function setUp() {
   /** @type {any[]} */
   const posted = [];
   /**
-   * @type {{ loads: number, destroyed: number, forgotten: number, kept: boolean[], openFailures: Error[], failures: Error[],
+   * @type {{ opened: string[], loads: number, destroyed: number, forgotten: number, kept: boolean[], openFailures: Error[], failures: Error[],
    *   lose: ((error: KleinbildError) => void) | undefined, later: ((progress: { bytes: number, totalBytes: number }) => void)[],
    *   laterEnds: ((result: boolean | Error) => void)[], from: any[] }}
    */
-  const plan = { from: [], later: [], laterEnds: [], loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
+  const plan = { opened: [], from: [], later: [], laterEnds: [], loads: 0, destroyed: 0, forgotten: 0, kept: [], openFailures: [], failures: [], lose: undefined };
   const shared = new Float32Array([1, 2, 3, 4]);
   const generator = {
     async generate(/** @type {any} */ settings, /** @type {any} */ { signal, onProgress, onTrace, onPreview, onStep, from, keepPrompt }) {
@@ -41,7 +41,8 @@ function setUp() {
   };
   const controller = new Controller(/** @type {any} */ ({
     post: (/** @type {any} */ message, /** @type {any[]} */ transfer) => posted.push({ ...message, transferred: transfer.length }),
-    async openModel() {
+    async openModel(/** @type {string} */ url) {
+      plan.opened.push(url);
       const failure = plan.openFailures.shift();
       if (failure) throw failure;
       return {};
@@ -326,4 +327,14 @@ test("any other exception arrives as internal, and a failed manifest is fetched 
   assert.deepEqual([posted.at(-1).code, posted.at(-1).message], ["internal", "TypeError: x is undefined"]);
   await controller.handle(START);
   assert.equal(posted.at(-1).type, "ready");
+});
+
+test("a model is opened once, and another one when its manifest is named", async () => {
+  const { controller, plan } = setUp();
+  await controller.handle({ type: "inspect", manifestUrl: START.manifestUrl });
+  await controller.handle(START);
+  await controller.handle({ type: "inspect", manifestUrl: "/models/y.json" });
+  await controller.handle({ ...START, manifestUrl: "/models/y.json" });
+  assert.deepEqual(plan.opened, [START.manifestUrl, "/models/y.json"]);
+  assert.deepEqual([plan.loads, plan.destroyed], [2, 1]);
 });
