@@ -190,6 +190,7 @@ export class Shelf {
       const now = rate.add(progress.bytes, progress.totalBytes, performance.now());
       if (model) this.#cards.get(id)?.showProgress(progress, now, REMOTE.has(kind));
       else this.onCommonProgress?.(progress, now, kind);
+      events.emit("downloading", { downloading: true });        // a new version of the page waits for it
     });
     this.#work = { kind, id, stop };
     this.#view.showFailure(null);
@@ -206,6 +207,7 @@ export class Shelf {
       if (error.code !== "cancelled") this.#view.showFailure(error);
     }
     this.#work = undefined;
+    events.emit("downloading", { downloading: false });
     await this.refresh();
     const found = result;
     if (found) this.#view.showOutcome(() => outcome(found));
