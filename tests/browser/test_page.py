@@ -18,6 +18,7 @@ VIEWS = [
     for scheme in ("light", "dark")
 ]
 UNLABELLED = """() => [...document.querySelectorAll("input, textarea, button, progress")]
+  .filter((one) => one.checkVisibility())
   .filter((one) => !one.labels?.length && !one.textContent.trim())
   .filter((one) => !one.ariaLabel && !one.getAttribute("aria-labelledby"))
   .map((one) => one.id)"""
