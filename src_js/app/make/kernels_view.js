@@ -5,7 +5,7 @@
 
 import { element, textElement } from "../elements.js";
 import { showText } from "../localise.js";
-import { candidateText, kernelsText } from "./wording.js";
+import { candidateText, kernelsText, shapeText } from "./wording.js";
 
 /** @typedef {import("../../protocol.js").ReadyInfo} ReadyInfo */
 
@@ -30,17 +30,23 @@ export class KernelsView {
     const problems = [...kinds.map(({ problem }) => problem), ...faults].filter(Boolean);
     showText(this.#summary, () => kernelsText(this.#i18n, kernels));
     this.#problems.replaceChildren(...problems.map((problem) => textElement("li", problem)));
-    this.#list.replaceChildren(...kinds.flatMap(({ kind, chosen, candidates }) => [
+    this.#list.replaceChildren(...kinds.flatMap(({ kind, chosen, candidates, shapes }) => [
       textElement("dt", kind),
-      ...candidates.map((candidate) => {
-        const className = candidate.name === chosen ? "kernels__chosen" : "kernels__other";
-        const line = textElement("dd", "", className);
-        showText(line, () => `${candidate.name}: ${candidateText(this.#i18n, candidate)}`);
-        return line;
-      }),
+      ...candidates.map((candidate) => this.#line("", candidate, candidate.name === chosen)),
+      ...shapes.flatMap((shape) => shape.candidates.slice(0, 1).map((best) => this.#line(`${shapeText(shape.kind, kind)}: `, best, true))),
     ]));
     this.#details.hidden = false;
     this.#details.open ||= kinds.some(({ problem }) => problem !== "");   // pictures may be wrong: nobody should have to look for that
+  }
+
+  /**
+   * @param {string} before in front of the candidate's name @param {ReadyInfo["kernels"]["kinds"][number]["candidates"][number]} candidate
+   * @param {boolean} chosen
+   */
+  #line(before, candidate, chosen) {
+    const line = textElement("dd", "", chosen ? "kernels__chosen" : "kernels__other");
+    showText(line, () => `${before}${candidate.name}: ${candidateText(this.#i18n, candidate)}`);
+    return line;
   }
 
   /** @param {boolean} enabled whether measuring again can begin */

@@ -83,3 +83,8 @@ export function candidateText(i18n, { tflops, error, dropped }) {
   const rate = tflops > 0 ? flopsText(tflops) : i18n.t("make.kernels.not_timed");
   return i18n.t("make.kernels.candidate", { rate, error: error.toExponential(1) });
 }
+
+/** @param {string} shaped "linear.q4.b32.f16.1536x3072" @param {string} kind "linear.q4.b32.f16" @returns {string} "1536 x 3072" */
+export function shapeText(shaped, kind) {
+  return shaped.slice(kind.length + 1).replace("x", " x ");
+}

@@ -4,6 +4,7 @@
  * Which kinds of work there are, and which candidates each has, the operators tell themselves when they are recorded.
  */
 
+import { splitKind } from "../../engine/tuning/kinds.js";
 import { constantWeight, randomWeight } from "../../engine/synthetic/sample_weights.js";
 import { attentionShapes, convShapes, linearShapes } from "./shapes.js";
 import {
@@ -14,9 +15,11 @@ import {
  * @typedef {import("../../engine/engine.js").Engine} Engine
  * @typedef {import("../../engine/synthetic/sample_weights.js").SampleWeight} SampleWeight
  * @typedef {import("../../engine/tuning/tuner.js").Job} Job
+ * @typedef {import("../../engine/tuning/tuner.js").ShapeJob} ShapeJob
  * @typedef {import("../../engine/tuning/tuner.js").Workload} Workload
  * @typedef {import("../../manifest.js").Manifest} Manifest
  * @typedef {import("../../manifest.js").Tensor} TensorEntry
+ * @typedef {import("../../engine/weights.js").Weight} Weight
  * @typedef {{probes: Workload[], timed: Workload[]}} Subject one use of an operator: small probes that prove its kernels, true shapes
  */
 
@@ -24,6 +27,8 @@ import {
 const MOST_FLOPS = 1e11;
 /** Rows are cut at multiples of this: whole tiles. */
 const ROW_GRAIN = 128;
+/** Of each stage and way of storing so many linears are compared, the most important ones. */
+const LINEARS_PROBED = 2;
 
 /**
  * @param {Engine} engine
@@ -45,15 +50,27 @@ export async function openSubjects(engine, manifest) {
   const linears = linearShapes(manifest);
   try {
     if (engine.info.fallback) {
-      const probes = linears.slice(0, 1).map(({ entry }) => samples.fixed(entry, fixedLinear));
+      const probes = linears.slice(0, 1).flatMap(({ entries }) => entries.slice(0, 1)).map((entry) => samples.fixed(entry, fixedLinear));
       return { subjects: [{ probes, timed: [] }], close: () => samples.close() };
     }
     /** @type {Subject[]} */
     const subjects = [];
-    for (const { entry, rows, share } of linears) {
+    /** @type {Map<string, Set<Weight>>} by stage and way of storing */
+    const probed = new Map();
+    for (const { entries, rows, share } of linears) {
+      const entry = entries.find(({ shape }) => 2 * product(shape) * rows <= MOST_FLOPS) ?? entries.at(-1);
+      if (!entry) continue;
       const weight = await samples.random(entry);
+      const like = `${entry.stage} ${entry.format} ${entry.block_size} ${entry.zero_points}`;
+      const weights = probed.get(like) ?? new Set();
+      probed.set(like, weights);
+      const compared = weights.size < LINEARS_PROBED && !weights.has(weight);
+      if (compared) weights.add(weight);
       const cut = cutRows(rows, 2 * product(entry.shape), ROW_GRAIN);
-      subjects.push({ probes: [samples.fixed(entry, fixedLinear), linearProbe(weight)], timed: [linearWorkload(weight, cut, share)] });
+      subjects.push({
+        probes: compared ? [samples.fixed(entry, fixedLinear), linearProbe(weight)] : [],
+        timed: [linearWorkload(weight, cut, share)],
+      });
     }
     for (const shape of attentionShapes(manifest)) {
       const { queries, keys, heads, headDim, causal } = shape;
@@ -77,6 +94,8 @@ export async function openSubjects(engine, manifest) {
 class Samples {
   /** @type {SampleWeight[]} */
   #held = [];
+  /** @type {Map<TensorEntry, Weight>} */
+  #random = new Map();
   /** @type {Map<string, Workload>} */
   #fixed = new Map();
 
@@ -86,10 +105,13 @@ class Samples {
     this.manifest = manifest;
   }
 
-  /** @param {TensorEntry} entry @returns {Promise<import("../../engine/weights.js").Weight>} */
+  /** @param {TensorEntry} entry @returns {Promise<Weight>} the same for the same entry */
   async random(entry) {
+    const known = this.#random.get(entry);
+    if (known) return known;
     const sample = await randomWeight(this.engine, this.manifest, entry);
     this.#held.push(sample);
+    this.#random.set(entry, sample.weight);
     return sample.weight;
   }
 
@@ -113,18 +135,20 @@ class Samples {
 
   /** Gives the weights back. */
   close() {
+    this.#random.clear();
     for (const sample of this.#held.splice(0)) sample.destroy();
   }
 }
 
 /**
- * Sorts subjects into jobs by the kind of work that their true shapes ask for, or their probes when there are none.
+ * Sorts subjects into jobs by the kind of work that their true shapes ask for, or their probes when there are none. Of kinds that a
+ * shape belongs to (kinds.js), one job tries all candidates on the first subject's shape, and the best of them on all shapes.
  * @param {Engine} engine
  * @param {readonly Subject[]} subjects
  * @returns {Job[]} one a kind; none for an operator that has one kernel and asks for nothing
  */
 export function jobsOf(engine, subjects) {
-  /** @type {Map<string, Job>} */
+  /** @type {Map<string, Job & {shapes: ShapeJob[]}>} */
   const jobs = new Map();
   for (const { probes, timed } of subjects) {
     for (const workload of timed.length > 0 ? timed : probes) {
@@ -132,14 +156,15 @@ export function jobsOf(engine, subjects) {
       const [asked] = engine.tuning.observe(() => void workload.record(program));
       if (!asked) continue;
       const [kind, candidates] = asked;
-      const job = jobs.get(kind) ?? { kind, candidates: [], probes: [], timed: [] };
-      const fresh = candidates.filter(({ name }) => !job.candidates.some((known) => known.name === name));
-      jobs.set(kind, {
-        kind,
-        candidates: [...job.candidates, ...fresh],
-        probes: [...new Set([...job.probes, ...probes])],
-        timed: timed.length > 0 ? [...job.timed, workload] : [],
-      });
+      const { base, shape } = splitKind(kind);
+      const job = jobs.get(base) ?? { kind: base, candidates: [], probes: [], timed: [], shapes: [] };
+      job.candidates = [...job.candidates, ...candidates.filter(({ name }) => !job.candidates.some((known) => known.name === name))];
+      job.probes = [...new Set([...job.probes, ...probes])];
+      if (timed.length > 0) {
+        if (!shape || job.timed.length === 0) job.timed.push(workload);
+        if (shape && !job.shapes.some((known) => known.kind === kind)) job.shapes.push({ kind, workload });
+      }
+      jobs.set(base, job);
     }
   }
   return [...jobs.values()];

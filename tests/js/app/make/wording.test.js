@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  backgroundText, candidateText, deviceText, kernelsText, laterText, memoryText, stageDetail, stageTitle,
+  backgroundText, candidateText, deviceText, kernelsText, laterText, memoryText, shapeText, stageDetail, stageTitle,
 } from "../../../../src_js/app/make/wording.js";
 import { words } from "../../support/words.js";
 
@@ -58,7 +58,8 @@ test("measuring kernels has words of its own", () => {
   assert.equal(candidateText(ENGLISH, right), "41.2 TFLOP/s, error 2.3e-4");
   assert.equal(candidateText(ENGLISH, { ...right, tflops: 0 }), "not timed, error 2.3e-4");
   assert.equal(candidateText(ENGLISH, wrong), "computes wrong");
-  const kind = { kind: "linear", chosen: "a", problem: "", candidates: [right, wrong] };
+  const kind = { kind: "linear", chosen: "a", problem: "", candidates: [right, wrong], shapes: [] };
   assert.equal(kernelsText(ENGLISH, { kinds: [kind, kind], faults: [], seconds: 6.04 }), "Chosen from 4 kernels by measuring them on this GPU, in 6.0 s.");
   assert.match(kernelsText(ENGLISH, { kinds: [{ ...kind, candidates: [wrong] }], faults: [], seconds: 1 }), /nothing was measured/);
+  assert.equal(shapeText("linear.q4.b32.f16.1536x3072", "linear.q4.b32.f16"), "1536 x 3072");
 });
