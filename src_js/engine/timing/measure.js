@@ -18,7 +18,7 @@ const STEADY = 0.03;
 /** Once it worked this long without that, they count as they are. */
 const MOST_WARM_SECONDS = 0.3;
 /** A clock that shows nothing does not tell that. */
-const MOST_WARM_SAMPLES = 40;
+const MOST_WARM_SAMPLES = 24;
 /** A run this many times slower than wanted is no matter of memory, caches and clocks. */
 const COLD = 4;
 /** The growth of one try to the next: the first, cold run says little about the next ones. */
@@ -53,8 +53,8 @@ export async function measure(time, limit = Infinity) {
   const samples = await warmUp(first, { repeats, sample, busy });
   const last = /** @type {number} */ (samples.at(-1));
   if (last > limit) return { seconds: last, whole: false };
-  while (samples.length < SAMPLES && sum(samples) * repeats < ENOUGH_SECONDS) samples.push(await sample());
-  return { seconds: median(samples), whole: true };
+  while ((samples.length < SAMPLES || stillFaster(samples)) && sum(samples) * repeats < ENOUGH_SECONDS) samples.push(await sample());
+  return { seconds: median(samples.slice(-SAMPLES)), whole: true };
 }
 
 /**
@@ -78,12 +78,17 @@ async function warmUp(first, { repeats, sample, busy }) {
   return samples.slice(-SAMPLES);
 }
 
+/** @param {readonly number[]} samples @returns {boolean} whether the last of those that count tells that the clock still rises */
+function stillFaster(samples) {
+  return /** @type {number} */ (samples.at(-1)) < (1 - STEADY) * median(samples.slice(-SAMPLES));
+}
+
 /** @param {readonly number[]} values @returns {number} */
 function sum(values) {
   return values.reduce((a, b) => a + b, 0);
 }
 
-/** @param {number[]} values at least one @returns {number} the lower one of two middle values */
+/** @param {readonly number[]} values at least one @returns {number} the lower one of two middle values */
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return /** @type {number} */ (sorted[(sorted.length - 1) >> 1]);

@@ -20,11 +20,14 @@ import {
  * @typedef {import("../../manifest.js").Manifest} Manifest
  * @typedef {import("../../manifest.js").Tensor} TensorEntry
  * @typedef {import("../../engine/weights.js").Weight} Weight
+ * @typedef {import("./shapes.js").LinearShape} LinearShape
  * @typedef {{probes: Workload[], timed: Workload[]}} Subject one use of an operator: small probes that prove its kernels, true shapes
  */
 
 /** More work than this does not make a measurement better: rows are cut. Tens of milliseconds on the slowest GPU in mind. */
 const MOST_FLOPS = 1e11;
+/** A linear's shape that only the best candidates are timed on may be more. */
+const MOST_SHAPE_FLOPS = 3e11;
 /** Rows are cut at multiples of this: whole tiles. */
 const ROW_GRAIN = 128;
 /** Of each stage and way of storing so many linears are compared, the most important ones. */
@@ -57,19 +60,16 @@ export async function openSubjects(engine, manifest) {
     const subjects = [];
     /** @type {Map<string, Set<Weight>>} by stage and way of storing */
     const probed = new Map();
-    for (const { entries, rows, share } of linears) {
-      const entry = entries.find(({ shape }) => 2 * product(shape) * rows <= MOST_FLOPS) ?? entries.at(-1);
-      if (!entry) continue;
+    for (const { entry, rows, share } of linearWork(linears)) {
       const weight = await samples.random(entry);
       const like = `${entry.stage} ${entry.format} ${entry.block_size} ${entry.zero_points}`;
       const weights = probed.get(like) ?? new Set();
       probed.set(like, weights);
       const compared = weights.size < LINEARS_PROBED && !weights.has(weight);
       if (compared) weights.add(weight);
-      const cut = cutRows(rows, 2 * product(entry.shape), ROW_GRAIN);
       subjects.push({
         probes: compared ? [samples.fixed(entry, fixedLinear), linearProbe(weight)] : [],
-        timed: [linearWorkload(weight, cut, share)],
+        timed: [linearWorkload(weight, rows, share)],
       });
     }
     for (const shape of attentionShapes(manifest)) {
@@ -88,6 +88,24 @@ export async function openSubjects(engine, manifest) {
     samples.close();
     throw error;
   }
+}
+
+/**
+ * What is timed of linears: first what leads, cut to little work since every candidate does it; then each shape, on the weight of most
+ * arithmetic that needs no cut. A shape that always needs one is left to the nearest of those that are timed.
+ * @param {readonly LinearShape[]} shapes
+ * @returns {{entry: TensorEntry, rows: number, share: number}[]}
+ */
+function linearWork(shapes) {
+  const flops = (/** @type {TensorEntry} */ entry, /** @type {number} */ rows) => 2 * product(entry.shape) * rows;
+  const fit = (/** @type {LinearShape} */ { entries, rows }, /** @type {number} */ most) => entries.find((entry) => flops(entry, rows) <= most);
+  const leading = shapes.filter(({ leads }) => leads);
+  const whole = shapes.filter((shape) => fit(shape, MOST_SHAPE_FLOPS));
+  return [...leading.map((shape) => ({ ...shape, most: MOST_FLOPS })), ...whole.map((shape) => ({ ...shape, most: MOST_SHAPE_FLOPS }))]
+    .flatMap(({ most, ...shape }) => {
+      const entry = fit(shape, most) ?? shape.entries.at(-1);
+      return entry ? [{ entry, rows: cutRows(shape.rows, flops(entry, 1), ROW_GRAIN, most), share: shape.share }] : [];
+    });
 }
 
 /** Made-up weights, and what is worked out with constant ones: once for each way of storing. */
@@ -175,7 +193,10 @@ function product(shape) {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-/** @param {number} rows @param {number} flopsPerRow @param {number} grain @returns {number} rows, or fewer that are work enough */
-function cutRows(rows, flopsPerRow, grain) {
-  return Math.min(rows, Math.max(grain, Math.floor(MOST_FLOPS / flopsPerRow / grain) * grain));
+/**
+ * @param {number} rows @param {number} flopsPerRow @param {number} grain @param {number} [most] FLOPs
+ * @returns {number} rows, or fewer that are work enough
+ */
+function cutRows(rows, flopsPerRow, grain, most = MOST_FLOPS) {
+  return Math.min(rows, Math.max(grain, Math.floor(most / flopsPerRow / grain) * grain));
 }

@@ -15,6 +15,7 @@
  * @property {number} columns of the output
  * @property {number} rows of the activations
  * @property {number} share times that a picture does this
+ * @property {boolean} leads whether it is the costliest one of its way of storing in a picture of the default size
  */
 
 /**
@@ -48,6 +49,8 @@ const SHAPES_EACH = 2;
 const USUAL_SIDES = [256, 512, 1024];
 /** A linear's shape matters where it is this part of a picture's arithmetic in linears; less is not worth a measurement. */
 const LEAST_PART = 0.03;
+/** Of as many columns, rows that differ by no more than this factor want the same kernel. */
+const NEAR_ROWS = 1.25;
 
 /**
  * @param {Manifest} manifest
@@ -95,7 +98,7 @@ const storage = ({ format, block_size: block, zero_points: zeros }) => `${format
  */
 export function linearShapes(manifest) {
   const linears = manifest.tensors.filter(({ kind, name }) => kind === "linear" && LAYER_LINEAR.test(name));
-  /** @type {Map<string, LinearShape & {group: string, part: number, leads: boolean}>} */
+  /** @type {Map<string, LinearShape & {group: string, part: number}>} */
   const shapes = new Map();
   const usual = USUAL_SIDES.map((side) => rowsOf(manifest, side, side));
   for (const [i, rows] of [rowsOf(manifest), ...usual].entries()) {
@@ -114,9 +117,12 @@ export function linearShapes(manifest) {
       }
     }
   }
-  return [...shapes.values()]
-    .sort((a, b) => Number(b.leads) - Number(a.leads) || b.part - a.part)
-    .map(({ entries, columns, rows, share }) => ({ entries, columns, rows, share }));
+  const sorted = [...shapes.values()].sort((a, b) => Number(b.leads) - Number(a.leads) || b.part - a.part);
+  const near = (/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b) <= NEAR_ROWS * Math.min(a, b);
+  return sorted
+    .filter(({ group, columns, rows }, i) => (
+      !sorted.slice(0, i).some((other) => other.group === group && other.columns === columns && near(other.rows, rows))))
+    .map(({ entries, columns, rows, share, leads }) => ({ entries, columns, rows, share, leads }));
 }
 
 /**

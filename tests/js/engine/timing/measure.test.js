@@ -27,7 +27,7 @@ test("short work is repeated until a sample is long, and the first run counts fo
 test("a clock that shows nothing for short work ends all the same", async () => {
   const { calls, time } = fakeClock(() => 0);
   assert.equal((await measure(time)).seconds, 0);
-  assert.ok(calls.length < 20, `${calls}`);
+  assert.ok(calls.length < 40, `${calls}`);
 });
 
 test("the median shrugs off a disturbed sample", async () => {
