@@ -71,6 +71,11 @@ export class Contest {
     return this.#entries.some(({ dropped }) => dropped === "");
   }
 
+  /** FLOP/s of the fastest right candidate on what stands for the job, 0 when none was timed. */
+  get rate() {
+    return Math.max(0, ...this.#ranked().map((entry) => this.#speed(entry)));
+  }
+
   /** @param {Candidate} candidate @param {string} dropped why it is not tried */
   refuse(candidate, dropped) {
     this.#entries.push({ candidate, error: MOST_ERROR, times: new Map(), dropped });
@@ -90,8 +95,8 @@ export class Contest {
   }
 
   /**
-   * @returns {Candidate[]} those to be timed on all shapes, the fastest first: those near the fastest, and of each other family one, so that
-   *   a restriction to it finds something; none when no further shape has a choice of its own
+   * @returns {Candidate[]} those to be timed on all shapes, the fastest first: those near the fastest, and of each other family one,
+   *   so that a restriction to it finds something; none when no further shape has a choice of its own
    */
   finalists() {
     if (!hasFinals(this.job)) return [];
@@ -196,14 +201,13 @@ export class Contest {
       chosen: chosen.candidate.name,
       problem: ranked[0] ? "" : `no kernel for ${kind} computes right on this GPU`,
       candidates: [...ranked, ...wrong].map((entry) => this.#row(entry)),
-      shapes: ranked.length === 0 ? [] : shapes.map(({ kind: shape, workload }) => this.#shapeReport(shape, [workload])).filter((one) => one !== undefined),
+      shapes: ranked.length === 0 ? [] : shapes.flatMap(({ kind: shape, workload }) => this.#shapeReport(shape, [workload])),
     };
   }
 
-  /** @param {string} kind @param {readonly Workload[]} on @returns {ShapeReport | undefined} undefined when nothing was timed on it */
+  /** @param {string} kind @param {readonly Workload[]} on @returns {ShapeReport[]} one; none when nothing was timed on it */
   #shapeReport(kind, on) {
     const candidates = this.#ranked(on).filter((entry) => this.#speed(entry, on) > 0).map((entry) => this.#row(entry, on));
-    const [chosen] = candidates;
-    return chosen && { kind, chosen: chosen.name, candidates };
+    return candidates.slice(0, 1).map(({ name: chosen }) => ({ kind, chosen, candidates }));
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { throwIfCancelled } from "../../errors.js";
+import { maxDispatchFlops } from "../executor.js";
 import { Contest, hasFinals, isFatal } from "./contest.js";
 import { errorLimit } from "./probe.js";
 import { applyReport } from "./report.js";
@@ -40,6 +41,7 @@ import { TuningRig } from "./rig.js";
  * @property {ShapeJob[]} [shapes] those that get a choice of their own, from the candidates that were best on `timed`
  */
 
+/** @typedef {Pick<Engine, "tuning"|"info"> & {maxDispatchFlops?: number}} Tuned an engine as far as this is concerned */
 /** @typedef {{kind: string, workload: Workload}} ShapeJob one shape of a kind of work (kinds.js) */
 
 /**
@@ -62,7 +64,7 @@ import { TuningRig } from "./rig.js";
  */
 
 /**
- * @param {Pick<Engine, "tuning"|"info">} engine gets the choices
+ * @param {Tuned} engine gets the choices
  * @param {readonly Job[]} jobs
  * @param {TuningOptions} [options]
  * @returns {Promise<TuningReport>}
@@ -95,12 +97,14 @@ export async function tuneKernels(engine, jobs, options = {}) {
           await contest.enter(candidate);
         }
       }
-      for (const candidate of contest.finalists()) {
-        throwIfCancelled(signal);
-        options.onProgress?.({ kind: job.kind, name: candidate.name, done: done++, total });
-        await options.onTrial?.(job.kind, candidate.name);
-        await contest.enterShapes(candidate);
-      }
+      await asFast(engine, contest.rate, async () => {
+        for (const candidate of contest.finalists()) {
+          throwIfCancelled(signal);
+          options.onProgress?.({ kind: job.kind, name: candidate.name, done: done++, total });
+          await options.onTrial?.(job.kind, candidate.name);
+          await contest.enterShapes(candidate);
+        }
+      });
       kinds.push(contest.report());
       before += trials(job);
     }
@@ -132,4 +136,18 @@ async function trustworthy(job, rig, faults) {
   }
   faults.push(`The reference kernel for ${job.kind} ${reason}.`);
   return { ...job, probes: certain };
+}
+
+/**
+ * Runs what times whole shapes: they must not be cut into smaller dispatches than they will be once the GPU's speed is known.
+ * @param {Tuned} engine @param {number} flopsPerSecond @param {() => Promise<void>} work
+ */
+async function asFast(engine, flopsPerSecond, work) {
+  const { maxDispatchFlops: before } = engine;
+  try {
+    engine.maxDispatchFlops = maxDispatchFlops(engine.info, flopsPerSecond);
+    await work();
+  } finally {
+    if (before !== undefined) engine.maxDispatchFlops = before;
+  }
 }

@@ -98,7 +98,8 @@ export async function openSubjects(engine, manifest) {
  */
 function linearWork(shapes) {
   const flops = (/** @type {TensorEntry} */ entry, /** @type {number} */ rows) => 2 * product(entry.shape) * rows;
-  const fit = (/** @type {LinearShape} */ { entries, rows }, /** @type {number} */ most) => entries.find((entry) => flops(entry, rows) <= most);
+  const fit = (/** @type {LinearShape} */ { entries, rows }, /** @type {number} */ most) => (
+    entries.find((entry) => flops(entry, rows) <= most));
   const leading = shapes.filter(({ leads }) => leads);
   const whole = shapes.filter((shape) => fit(shape, MOST_SHAPE_FLOPS));
   return [...leading.map((shape) => ({ ...shape, most: MOST_FLOPS })), ...whole.map((shape) => ({ ...shape, most: MOST_SHAPE_FLOPS }))]

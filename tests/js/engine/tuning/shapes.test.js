@@ -46,7 +46,8 @@ function tableRig(onTime, wrong = []) {
   const timed = [];
   /** @type {NonNullable<import("../../../../src_js/engine/tuning/tuner.js").TuningOptions["rig"]>} */
   const rig = {
-    compile() {}, faults: async () => [], checkReference: async () => 0, check: async (_, { name }) => (wrong.includes(name) ? 1 : 0), close() {},
+    compile() {}, faults: async () => [], checkReference: async () => 0, close() {},
+    check: async (_, { name }) => (wrong.includes(name) ? 1 : 0),
     async time(_, { name }, { shape }, limit) {
       onTime?.(name, shape);
       const rate = RATES[name]?.at([...SHAPES, LEAD].indexOf(shape)) ?? NaN;
@@ -150,4 +151,23 @@ test("when none is right, no shape has a choice of its own", async () => {
   assert.deepEqual(report.kinds[0]?.shapes, []);
   assert.match(report.kinds[0]?.problem ?? "", /computes right/);
   assert.equal(picker(engine)("768x3072"), report.kinds[0]?.chosen);
+});
+
+test("shapes are timed in dispatches as large as they will be, and a failure leaves the limit as it was", async () => {
+  const before = 5e10;
+  for (const fails of [false, true]) {
+    const engine = { ...fakeEngine(), maxDispatchFlops: before };
+    /** @type {Map<string, number>} */
+    const limits = new Map();
+    const { rig } = tableRig((_, shape) => {
+      limits.set(shape, engine.maxDispatchFlops);
+      if (fails && shape !== LEAD) throw new KleinbildError("device-lost", "gone");
+    });
+    const running = tuneKernels(engine, [job(ALL)], { rig });
+    if (fails) await assert.rejects(running, /gone/);
+    else await running;
+    assert.equal(limits.get(LEAD), before);
+    assert.equal(Math.round((limits.get("768x3072") ?? 0) / 1e9), 10_700, "0.05 seconds of 214 TFLOP/s");
+    assert.equal(Math.round(engine.maxDispatchFlops / 1e9), fails ? 50 : 6340, "of the slowest choice, once all are made");
+  }
 });
