@@ -67,8 +67,14 @@ import { KleinbildError } from "./errors.js";
  * @property {string} kind
  * @property {string} chosen a candidate's name
  * @property {string} problem "" unless none computes right
- * @property {{ name: string, family: "plain"|"matrix", tflops: number, error: number, dropped: string }[]} candidates the fastest
- *   first; tflops: 0 when not timed; error: relative to a reference; dropped: why it is not used, "" when it may be
+ * @property {KernelCandidate[]} candidates the fastest first
+ * @property {{ kind: string, chosen: string, candidates: KernelCandidate[] }[]} shapes of the work that have a choice of their own,
+ *   from those candidates that were timed on them
+ */
+
+/**
+ * @typedef {{ name: string, family: "plain"|"matrix", tflops: number, error: number, dropped: string }} KernelCandidate tflops: 0 when
+ *   not timed; error: relative to a reference; dropped: why it is not used, "" when it may be
  */
 
 /**

@@ -5,7 +5,7 @@
 
 import { checkOptions, RESULT_SCHEMA } from "../bench_protocol.js";
 import { tuneKernels } from "../engine/tuning/tuner.js";
-import { applyReport } from "../engine/tuning/report.js";
+import { applyReport, choices } from "../engine/tuning/report.js";
 import { asKleinbildError, throwIfCancelled } from "../errors.js";
 import { openTuningJobs } from "../pipeline/tuning/jobs.js";
 import { heaviest, kernelCases } from "./kernels.js";
@@ -134,7 +134,7 @@ class Suite {
     const { build, ...options } = this.options;
     return {
       schema: RESULT_SCHEMA, kind: "kleinbild-bench", build, machine: { ...this.environment.machine, adapter }, precision, options,
-      peak: this.#peak, kernels: (this.#tuned?.kinds ?? []).map(({ kind, chosen, candidates }) => ({ kind, kernel: chosen, candidates })),
+      peak: this.#peak, kernels: choices(this.#tuned ?? { kinds: [] }).map(({ kind, chosen, candidates }) => ({ kind, kernel: chosen, candidates })),
       rows: this.#rows, seconds: (performance.now() - start) / 1000,
     };
   }

@@ -17,7 +17,7 @@ import { integer, list, oneOf, record, refuse, string } from "../reader.js";
  */
 
 /** Of everything below and of what the measurements mean: another one finds nothing of this one's. */
-const VERSION = 1;
+const VERSION = 2;
 const DIRECTORY = ["kleinbild", "kernels"];
 const MOST_BYTES = 2 ** 20;
 const MOST_KINDS = 100;
@@ -30,15 +30,18 @@ const sentence = string(MOST_CHARACTERS);
 const amount = (value, where) => (
   typeof value === "number" && value >= 0 && value < Infinity ? value : refuse(where, "expected an amount"));
 
+const readCandidates = list(record({
+  name, family: oneOf(/** @type {const} */ (["plain", "matrix"])), tflops: amount, error: amount, dropped: sentence,
+}), 0, MOST_CANDIDATES);
+
 /** @type {import("../reader.js").Reader<TuningReport>} */
 const readReport = record({
   kinds: list(record({
     kind: name,
     chosen: name,
     problem: sentence,
-    candidates: list(record({
-      name, family: oneOf(/** @type {const} */ (["plain", "matrix"])), tflops: amount, error: amount, dropped: sentence,
-    }), 0, MOST_CANDIDATES),
+    candidates: readCandidates,
+    shapes: list(record({ kind: name, chosen: name, candidates: readCandidates }), 0, MOST_KINDS),
   }), 0, MOST_KINDS),
   faults: list(sentence, 0, MOST_KINDS),
   seconds: amount,

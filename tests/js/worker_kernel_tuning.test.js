@@ -21,6 +21,9 @@ const REPORT = {
       { name: "wide", family: "plain", tflops: 12.5, error: 2.5e-4, dropped: "" },
       { name: "matrix", family: "matrix", tflops: 0, error: 1e9, dropped: "computes wrong" },
     ],
+    shapes: [{
+      kind: "linear.512x3072", chosen: "plain", candidates: [{ name: "plain", family: "plain", tflops: 9.5, error: 1.5e-4, dropped: "" }],
+    }],
   }],
   faults: ["a fault"], seconds: 3.25,
 };
@@ -49,7 +52,8 @@ async function setUp() {
         return plan.tune(options);
       },
     });
-    return { report, picked: engine.tuning.pick("linear", OFFERED).name };
+    const [picked, shaped] = ["linear", "linear.512x3072"].map((kind) => engine.tuning.pick(kind, OFFERED).name);
+    return { report, picked, shaped };
   };
   return { layer, cache, log, plan, visit };
 }
@@ -57,9 +61,9 @@ async function setUp() {
 test("the second visit finds the first one's report and measures nothing", async () => {
   const { log, visit } = await setUp();
   assert.deepEqual((await visit()).report, REPORT);
-  const { report, picked } = await visit();
+  const { report, picked, shaped } = await visit();
   assert.deepEqual(report, REPORT);
-  assert.equal(picked, "wide");
+  assert.deepEqual([picked, shaped], ["wide", "plain"]);
   assert.deepEqual([log.tuned, log.closed], [1, 1]);
   await visit({ again: true });
   assert.equal(log.tuned, 2, "unless asked to measure again");
@@ -101,6 +105,8 @@ test("a report that is whole but says what no report says is not believed", asyn
     null, [], { ...REPORT, faults: "none" }, { ...REPORT, more: 1 }, { ...REPORT, seconds: -1 },
     { ...REPORT, kinds: [{ ...REPORT.kinds[0], candidates: [{ ...row, family: "tensor" }] }] },
     { ...REPORT, kinds: [{ ...REPORT.kinds[0], candidates: [{ ...row, tflops: "fast" }] }] },
+    { ...REPORT, kinds: [{ ...REPORT.kinds[0], shapes: [{ kind: "linear.1x1", chosen: "wide", candidates: [null] }] }] },
+    { ...REPORT, kinds: REPORT.kinds.map(({ shapes: _, ...others }) => others) },
   ]) {
     layer.files.clear();
     const identity = { of: "this" };

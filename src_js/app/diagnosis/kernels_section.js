@@ -95,7 +95,9 @@ export class KernelsSection {
       workName(this.#i18n, one.kind), { text: one.name, code: true }, number([speed(one), mark].filter(Boolean).join(", ")),
       one.dropped ? { text: one.dropped, code: true, className: "facts__wrap" } : number(errorText(one.error)),
     ];
-    const chosen = candidates.filter((one) => one.chosen);
+    const shapes = kinds.flatMap((kind) => kind.shapes.flatMap((shape) => (
+      shape.candidates.filter(({ name }) => name === shape.chosen).map((candidate) => ({ ...candidate, kind: shape.kind, chosen: true })))));
+    const chosen = [...candidates.filter((one) => one.chosen), ...shapes];
     part("chosen").hidden = chosen.length === 0;
     part("candidates").hidden = candidates.length <= chosen.length;
     fillTable(part("chosen-rows"), chosen.map((one) => row(one, "")));

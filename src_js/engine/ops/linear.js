@@ -2,6 +2,7 @@
  * Records linear layers (kernels/linear_frame.wgsl).
  */
 
+import { shapedKind } from "../tuning/kinds.js";
 import { linearCandidates } from "./linear_candidates.js";
 import { rowSlices, weightAccess } from "./products.js";
 
@@ -37,8 +38,8 @@ export function linear(program, a, weight, out, { bias, silu = false, accumulate
   if (out.vec4Aligned && weight.parts.every((part) => part.rowStart % 4 === 0 && part.rowCount % 4 === 0)) flags.push("QUADS");
   const halves = !exact && a.dtype === "f16" && [a.offset, a.stride, inner].every((count) => count % GRANULE === 0);
   const { info, tuning } = program.engine;
+  const kind = linearKind(weight, a.rows, halves);
   for (const part of weight.parts) {
-    const kind = linearKind(weight, a.rows, part.rowCount, halves);
     const chosen = tuning.pick(kind, linearCandidates(info, part.rowCount, halves));
     const { tile } = chosen;
     const whole = part.stride % tile.n === 0 && inner % tile.k === 0 && weight.storedRows === inner;
@@ -65,16 +66,14 @@ export function linear(program, a, weight, out, { bias, silu = false, accumulate
 
 /** k that the kernels on halves load at once. */
 const GRANULE = 8;
-/** Output of fewer elements than this leaves a large GPU partly idle with large tiles: it is measured by itself. */
-const LARGE_OUTPUT = 2 ** 23;
 
 /**
- * What the choice of a kernel depends on. f32 arithmetic on any weight is one kind: reading the weight is the least of it.
- * @param {Weight} weight @param {number} rows @param {number} columns of the output @param {boolean} halves
+ * What the choice of a kernel depends on: how many tiles there are, so the output's size, which all parts of a weight share. f32
+ * arithmetic on any weight is one kind: reading the weight is the least of it.
+ * @param {Weight} weight @param {number} rows @param {boolean} halves
  * @returns {string}
  */
-function linearKind({ format, blockSize }, rows, columns, halves) {
+function linearKind({ format, blockSize, shape: [columns = 0] }, rows, halves) {
   const stored = format === "q4" ? `q4.b${blockSize}` : format;
-  const size = rows * columns < LARGE_OUTPUT ? "small" : "large";
-  return `linear.${stored}.${halves ? "f16" : "f32"}.${size}`;
+  return shapedKind(`linear.${stored}.${halves ? "f16" : "f32"}`, rows, columns);
 }

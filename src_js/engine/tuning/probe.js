@@ -3,7 +3,7 @@
  * numbers worked out in JavaScript. Drivers and shader compilers have faults that no test elsewhere can find.
  */
 
-import { operatorOf } from "./tuning.js";
+import { operatorOf } from "./kinds.js";
 
 /** @typedef {import("../kernel_source.js").FloatType} FloatType */
 

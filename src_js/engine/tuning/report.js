@@ -19,6 +19,14 @@ import { maxDispatchFlops } from "../executor.js";
  * @property {string} chosen a candidate's name
  * @property {string} problem "" unless no candidate was right: then the chosen one is the least wrong
  * @property {CandidateReport[]} candidates the fastest first, those not timed last
+ * @property {ShapeReport[]} shapes those that have a choice of their own; empty where one serves all
+ */
+
+/**
+ * @typedef {object} ShapeReport
+ * @property {string} kind with its shape (kinds.js)
+ * @property {string} chosen a candidate's name
+ * @property {CandidateReport[]} candidates that were timed on it, the fastest first
  */
 
 /**
@@ -38,16 +46,23 @@ export const MOST_ERROR = 1e9;
  */
 export function applyReport(engine, report) {
   applyRankings(engine.tuning, report);
-  const rates = report.kinds.flatMap(({ chosen, candidates }) => (
+  const rates = choices(report).flatMap(({ chosen, candidates }) => (
     candidates.filter(({ name, tflops }) => name === chosen && tflops > 0).map(({ tflops }) => tflops * 1e12)));
   engine.maxDispatchFlops = maxDispatchFlops(engine.info, rates.length > 0 ? Math.min(...rates) : 0);
 }
 
+/** @param {Pick<TuningReport, "kinds">} report @returns {ShapeReport[]} every choice in it, each kind's before those of its shapes */
+export function choices({ kinds }) {
+  return kinds.flatMap(({ kind, chosen, candidates, shapes }) => [{ kind, chosen, candidates }, ...shapes]);
+}
+
 /** @param {import("./tuning.js").Tuning} tuning @param {TuningReport} report */
-export function applyRankings(tuning, { kinds }) {
+export function applyRankings(tuning, report) {
   tuning.clear();
-  for (const { kind, chosen, problem, candidates } of kinds) {
+  for (const { kind, chosen, candidates } of choices(report)) {
     tuning.rank(kind, [chosen, ...candidates.filter(({ name, tflops }) => tflops > 0 && name !== chosen).map(({ name }) => name)]);
+  }
+  for (const { kind, problem, candidates } of report.kinds) {
     for (const { name, dropped } of candidates) if (dropped !== "" && problem === "") tuning.drop(kind, name);
   }
 }

@@ -11,7 +11,7 @@ import { GpuClock } from "../timing/gpu_clock.js";
 import { measure } from "../timing/measure.js";
 import { relativeError } from "./probe.js";
 import { poison } from "../synthetic/inputs.js";
-import { operatorOf } from "./tuning.js";
+import { operatorOf } from "./kinds.js";
 
 /**
  * @typedef {import("../candidates.js").Candidate} Candidate
@@ -142,7 +142,8 @@ export class TuningRig {
   /** @param {Job} job @param {Candidate} candidate Asks the device for everything before its first await. */
   async #compile(job, candidate) {
     const { engine } = this;
-    const variants = [...job.probes, ...job.timed].flatMap((workload) => {
+    const shapes = (job.shapes ?? []).map(({ workload }) => workload);
+    const variants = [...job.probes, ...job.timed, ...shapes].flatMap((workload) => {
       const program = engine.program(candidate.name);    // only recorded, never built
       this.#record(job.kind, candidate, workload, program);
       return program.dispatches.map(({ variant }) => variant);

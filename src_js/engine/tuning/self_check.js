@@ -8,7 +8,8 @@ import { throwIfCancelled } from "../../errors.js";
 import { errorLimit } from "./probe.js";
 import { MOST_ERROR } from "./report.js";
 import { TuningRig } from "./rig.js";
-import { isFatal, trustworthy } from "./tuner.js";
+import { isFatal } from "./contest.js";
+import { trustworthy } from "./tuner.js";
 
 /**
  * @typedef {object} SingleKernel an operator that has one kernel

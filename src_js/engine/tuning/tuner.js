@@ -1,17 +1,19 @@
 /**
  * Chooses the kernels for this GPU by measuring: each candidate of each kind of work is compiled, compared with the reference, timed
- * on the shapes that count, and the fastest right one wins. Seconds in all on a GPU.
+ * on the shapes that count, and the fastest right one wins. Where the shape decides, the best are timed on all of them. Seconds in all
+ * on a GPU.
  */
 
-import { KleinbildError, throwIfCancelled } from "../../errors.js";
+import { throwIfCancelled } from "../../errors.js";
+import { maxDispatchFlops } from "../executor.js";
+import { Contest, hasFinals, isFatal } from "./contest.js";
 import { errorLimit } from "./probe.js";
-import { MOST_ERROR, applyReport } from "./report.js";
+import { applyReport } from "./report.js";
 import { TuningRig } from "./rig.js";
 
 /**
  * @typedef {import("../candidates.js").Candidate} Candidate
  * @typedef {import("../engine.js").Engine} Engine
- * @typedef {import("./report.js").CandidateReport} CandidateReport
  * @typedef {import("./report.js").KindReport} KindReport
  * @typedef {import("./report.js").TuningReport} TuningReport
  */
@@ -36,14 +38,18 @@ import { TuningRig } from "./rig.js";
  * @property {readonly Candidate[]} candidates that the device can run, the plainest first
  * @property {Workload[]} probes small ones: every candidate must do them right
  * @property {Workload[]} timed the shapes that count, the most important first; none: the first right candidate is chosen untimed
+ * @property {ShapeJob[]} [shapes] those that get a choice of their own, from the candidates that were best on `timed`
  */
+
+/** @typedef {Pick<Engine, "tuning"|"info"> & {maxDispatchFlops?: number}} Tuned an engine as far as this is concerned */
+/** @typedef {{kind: string, workload: Workload}} ShapeJob one shape of a kind of work (kinds.js) */
 
 /**
  * @typedef {object} TuningProgress
  * @property {string} kind being worked on
  * @property {string} name of the candidate
- * @property {number} done candidates
- * @property {number} total candidates
+ * @property {number} done trials of candidates, some of them left out
+ * @property {number} total
  */
 
 /**
@@ -57,15 +63,11 @@ import { TuningRig } from "./rig.js";
  * @property {() => number} [clock] milliseconds
  */
 
-/** A candidate this many times slower than the best of its family on some shape is not looked at further. */
-const HOPELESS = 2;
 /** Why a candidate is dropped that ran when the GPU went away. */
 export const LOST_WHILE_IT_RAN = "the GPU was lost while it ran";
-/** Failures of the engine, not of a candidate. */
-const FATAL = new Set(["cancelled", "device-lost"]);
 
 /**
- * @param {Pick<Engine, "tuning"|"info">} engine gets the choices
+ * @param {Tuned} engine gets the choices
  * @param {readonly Job[]} jobs
  * @param {TuningOptions} [options]
  * @returns {Promise<TuningReport>}
@@ -83,10 +85,12 @@ export async function tuneKernels(engine, jobs, options = {}) {
     const faults = await rig.faults();
     /** @type {KindReport[]} */
     const kinds = [];
-    const total = jobs.reduce((sum, { candidates }) => sum + candidates.length, 0);
-    let done = 0;
+    const trials = (/** @type {Job} */ job) => job.candidates.length * (hasFinals(job) ? 2 : 1);
+    const total = jobs.reduce((sum, job) => sum + trials(job), 0);
+    let before = 0;
     for (const job of jobs) {
-      const contest = new Contest(await trustworthy(job, rig, faults), engine.info.precision, rig);
+      let done = before;
+      const contest = new Contest(await trustworthy(job, rig, faults), engine, rig);
       for (const candidate of job.candidates) {
         throwIfCancelled(signal);
         options.onProgress?.({ kind: job.kind, name: candidate.name, done: done++, total });
@@ -96,7 +100,16 @@ export async function tuneKernels(engine, jobs, options = {}) {
           await contest.enter(candidate);
         }
       }
+      await asFast(engine, contest.rate, async () => {
+        for (const candidate of contest.finalists()) {
+          throwIfCancelled(signal);
+          options.onProgress?.({ kind: job.kind, name: candidate.name, done: done++, total });
+          await options.onTrial?.(job.kind, candidate.name);
+          await contest.enterShapes(candidate);
+        }
+      });
       kinds.push(contest.report());
+      before += trials(job);
     }
     const report = { kinds, faults, seconds: (clock() - begin) / 1000 };
     applyReport(engine, report);
@@ -128,110 +141,16 @@ export async function trustworthy(job, rig, faults) {
   return { ...job, probes: certain };
 }
 
-/** @param {unknown} error @returns {boolean} whether it is the engine's end, or the user's wish, and not a candidate's fault */
-export function isFatal(error) {
-  return error instanceof KleinbildError && FATAL.has(error.code);
-}
-
 /**
- * @typedef {object} Entry
- * @property {Candidate} candidate
- * @property {number} error
- * @property {number} flops timed
- * @property {number} seconds they took; 0 when not timed
- * @property {boolean} whole whether all shapes were timed well
- * @property {string} dropped
+ * Runs what times whole shapes: they must not be cut into smaller dispatches than they will be once the GPU's speed is known.
+ * @param {Tuned} engine @param {number} flopsPerSecond @param {() => Promise<void>} work
  */
-
-/** The candidates of one job against each other. */
-class Contest {
-  /** @type {Entry[]} */
-  #entries = [];
-  /** @type {Map<string, number>} fewest seconds by family and workload */
-  #best = new Map();
-
-  /** @param {Job} job @param {import("../kernel_source.js").FloatType} precision @param {Pick<TuningRig, "check"|"time">} rig */
-  constructor(job, precision, rig) {
-    this.job = job;
-    this.precision = precision;
-    this.rig = rig;
-  }
-
-  /** Whether any candidate was right. */
-  get won() {
-    return this.#entries.some(({ dropped }) => dropped === "");
-  }
-
-  /** @param {Candidate} candidate @param {string} dropped why it is not tried */
-  refuse(candidate, dropped) {
-    this.#entries.push({ candidate, error: MOST_ERROR, flops: 0, seconds: 0, whole: false, dropped });
-  }
-
-  /** Checks and times a candidate. @param {Candidate} candidate */
-  async enter(candidate) {
-    const entry = { candidate, error: MOST_ERROR, flops: 0, seconds: 0, whole: false, dropped: "" };
-    this.#entries.push(entry);
-    try {
-      entry.error = Math.min(MOST_ERROR, await this.rig.check(this.job, candidate));
-      const limit = errorLimit(this.job.kind, candidate.types?.["F"] ?? this.precision);
-      if (entry.error > limit) {
-        entry.dropped = `computes wrong: error ${entry.error.toExponential(1)}, at most ${limit} is right`;
-      } else await this.#time(entry);
-    } catch (error) {
-      if (isFatal(error)) throw error;
-      entry.dropped = `does not run: ${error instanceof Error ? error.message : String(error)}`;
-      entry.seconds = 0;
-      entry.error = MOST_ERROR;
-    }
-  }
-
-  /** @param {Entry} entry */
-  async #time(entry) {
-    const { candidate } = entry;
-    for (const [i, workload] of this.job.timed.entries()) {
-      const field = `${candidate.family} ${i}`;
-      const best = this.#best.get(field) ?? Infinity;
-      const timed = await this.#timeOne(candidate, workload, HOPELESS * best);
-      if (!timed) return;
-      const { seconds, whole, flops } = timed;
-      entry.seconds += seconds * workload.share;
-      entry.flops += flops * workload.share;
-      if (!whole) return;
-      this.#best.set(field, Math.min(best, seconds));
-    }
-    entry.whole = true;
-  }
-
-  /**
-   * @param {Candidate} candidate @param {Workload} workload @param {number} limit seconds
-   * @returns {Promise<Awaited<ReturnType<TuningRig["time"]>> | undefined>} undefined when the GPU has no room for a shape of this size
-   */
-  async #timeOne(candidate, workload, limit) {
-    try {
-      return await this.rig.time(this.job, candidate, workload, limit);
-    } catch (error) {
-      if (error instanceof KleinbildError && error.code === "out-of-memory") return undefined;
-      throw error;
-    }
-  }
-
-  /** @returns {KindReport} */
-  report() {
-    const speed = (/** @type {Entry} */ { flops, seconds }) => (seconds > 0 ? flops / seconds : 0);
-    const right = this.#entries.filter(({ dropped }) => dropped === "");
-    const ranked = [...right].sort((a, b) => Number(b.whole) - Number(a.whole) || speed(b) - speed(a));
-    const wrong = this.#entries.filter(({ dropped }) => dropped !== "");
-    const [leastWrong] = [...wrong].sort((a, b) => a.error - b.error);
-    const chosen = ranked[0] ?? leastWrong;
-    if (!chosen) throw new RangeError(`${this.job.kind}: no candidates`);
-    return {
-      kind: this.job.kind,
-      chosen: chosen.candidate.name,
-      problem: ranked[0] ? "" : `no kernel for ${this.job.kind} computes right on this GPU`,
-      candidates: [...ranked, ...wrong].map((entry) => ({
-        name: entry.candidate.name, family: entry.candidate.family, tflops: speed(entry) / 1e12,
-        error: entry.error, dropped: entry.dropped,
-      })),
-    };
+async function asFast(engine, flopsPerSecond, work) {
+  const { maxDispatchFlops: before } = engine;
+  try {
+    engine.maxDispatchFlops = maxDispatchFlops(engine.info, flopsPerSecond);
+    await work();
+  } finally {
+    if (before !== undefined) engine.maxDispatchFlops = before;
   }
 }

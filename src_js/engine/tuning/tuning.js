@@ -2,6 +2,8 @@
  * Which kernel candidate serves each kind of work on this engine. It only keeps choices; tuner.js makes them by measuring.
  */
 
+import { nearestKind, operatorOf, splitKind } from "./kinds.js";
+
 /**
  * @typedef {import("../candidates.js").Candidate} Candidate
  * @typedef {import("../candidates.js").Family} Family
@@ -10,7 +12,9 @@
 export class Tuning {
   /** @type {Map<string, readonly string[]>} candidates' names by kind, the fastest first */
   #ranking = new Map();
-  /** @type {Map<string, Set<string>>} names of candidates that failed on this GPU, by kind */
+  /** @type {Map<string, string | undefined>} the kind that stands for a shape nobody measured; found once */
+  #nearest = new Map();
+  /** @type {Map<string, Set<string>>} names of candidates that failed on this GPU, by kind without a shape */
   #dropped = new Map();
   /** @type {ReadonlySet<Family> | undefined} */
   #families;
@@ -18,9 +22,10 @@ export class Tuning {
   #override;
 
   /**
-   * The fastest known of those given, else the first that did not fail.
+   * The fastest known of those given, else the first that did not fail. Known is what was timed on this shape, else on the nearest
+   * one, else on the shape that stands for all.
    * @template {Candidate} C
-   * @param {string} kind
+   * @param {string} kind with the shape (kinds.js) where the choice depends on it
    * @param {readonly C[]} candidates that the device can run (candidates.js), the plainest first, at least one
    * @returns {C}
    */
@@ -29,20 +34,38 @@ export class Tuning {
     if (!first) throw new RangeError(`${kind}: no kernel for this device`);
     const forced = this.#override?.(kind, candidates);
     if (forced) return /** @type {C} */ (forced);
-    const wrong = this.#dropped.get(kind);
+    const wrong = this.#dropped.get(splitKind(kind).base);
     const right = candidates.filter(({ name }) => !wrong?.has(name));
-    const allowed = right.filter(({ family }) => this.#families?.has(family) ?? true);
-    const order = this.#ranking.get(kind) ?? [];
+    const allowed = right.filter(({ family }) => this.allows(family));
+    const order = this.#order(kind);
     const fastest = order.map((name) => allowed.find((candidate) => candidate.name === name)).find(Boolean);
     return fastest ?? allowed[0] ?? right[0] ?? first;
+  }
+
+  /** @param {string} kind @returns {readonly string[]} candidates' names in the order in which they are wanted */
+  #order(kind) {
+    const { base } = splitKind(kind);
+    if (base === kind) return this.#ranking.get(kind) ?? [];
+    if (!this.#nearest.has(kind)) this.#nearest.set(kind, nearestKind(kind, this.#ranking.keys()));
+    const nearest = this.#nearest.get(kind);
+    return [nearest, base].flatMap((known) => (known === undefined ? [] : this.#ranking.get(known) ?? []));
+  }
+
+  /** @param {Family} family @returns {boolean} whether it may be picked from where there are others */
+  allows(family) {
+    return this.#families?.has(family) ?? true;
   }
 
   /** @param {string} kind @param {readonly string[]} names of candidates that were timed, the fastest first */
   rank(kind, names) {
     this.#ranking.set(kind, [...names]);
+    this.#nearest.clear();
   }
 
-  /** @param {string} kind @param {string} name of a candidate that must not serve it: it computes wrong or does not run here */
+  /**
+   * @param {string} kind without a shape
+   * @param {string} name of a candidate that must not serve it, whatever the shape: it computes wrong or does not run here
+   */
   drop(kind, name) {
     const names = this.#dropped.get(kind) ?? new Set();
     this.#dropped.set(kind, names.add(name));
@@ -59,6 +82,7 @@ export class Tuning {
   /** Forgets all rankings and failures. */
   clear() {
     this.#ranking.clear();
+    this.#nearest.clear();
     this.#dropped.clear();
   }
 
@@ -120,9 +144,4 @@ export class Tuning {
       this.#override = outer;
     }
   }
-}
-
-/** @param {string} kind "linear.q4.b32" @returns {string} "linear" */
-export function operatorOf(kind) {
-  return kind.split(".")[0] ?? kind;
 }

@@ -1,6 +1,7 @@
 /**
- * Which shapes stand for a model's work when kernels are compared and timed: for each stage and each way in which weights are stored
- * the ones that take the most arithmetic. Counting only; jobs.js makes work of them.
+ * Which shapes stand for a model's work when kernels are compared and timed: of convolutions and attention those that take the most
+ * arithmetic in a picture of the default size, of linears all that matter in pictures of the usual sizes. Counting only; jobs.js makes
+ * work of them.
  */
 
 /**
@@ -10,9 +11,11 @@
 
 /**
  * @typedef {object} LinearShape
- * @property {TensorEntry} entry one of the weights of this shape
+ * @property {TensorEntry[]} entries weights of these columns, all stored alike, one of each shape, the one of most arithmetic first
+ * @property {number} columns of the output
  * @property {number} rows of the activations
  * @property {number} share times that a picture does this
+ * @property {boolean} leads whether it is the costliest one of its way of storing in a picture of the default size
  */
 
 /**
@@ -37,13 +40,27 @@
 
 /** Linears inside the repeated layers: the others run once and in f32. */
 const LAYER_LINEAR = /^(model\.layers|transformer_blocks|single_transformer_blocks)\.\d+\./;
-/** Of each way of storing, and of each convolution kernel, so many shapes. */
+/** Of those, in the double blocks (transformer.js), what works on the text's rows and what on the picture's. */
+const TEXT_LINEAR = /^transformer_blocks\.\d+\.(attn\.(add_[qkv]_proj|to_add_out)|ff_context)\b/;
+const PICTURE_LINEAR = /^transformer_blocks\./;
+/** Of each way of storing convolutions, and of each of their kernels, so many shapes. */
 const SHAPES_EACH = 2;
+/** Sides of usual pictures in pixels, beside the default size. */
+const USUAL_SIDES = [256, 512, 1024];
+/** A linear's shape matters where it is this part of a picture's arithmetic in linears; less is not worth a measurement. */
+const LEAST_PART = 0.03;
+/** Of as many columns, rows that differ by no more than this factor want the same kernel. */
+const NEAR_ROWS = 1.25;
 
-/** @param {Manifest} manifest @returns {{text: number, picture: number, steps: number}} rows of a picture of the default size */
-function rowsOf({ config }) {
+/**
+ * @param {Manifest} manifest
+ * @param {number} [width] pixels of the picture, as a rule the default ones
+ * @param {number} [height]
+ * @returns {{text: number, picture: number, steps: number}} rows
+ */
+function rowsOf({ config }, width = config.default_width, height = config.default_height) {
   const side = config.vae_decoder.patch_size * 2 ** (config.vae_decoder.block_out_channels.length - 1);
-  const picture = Math.max(1, Math.floor(config.default_width / side) * Math.floor(config.default_height / side));
+  const picture = Math.max(1, Math.floor(width / side) * Math.floor(height / side));
   return { text: config.prompt.text_seq_len, picture, steps: config.default_steps };
 }
 
@@ -74,18 +91,70 @@ function standFor(uses) {
 /** @param {TensorEntry} entry */
 const storage = ({ format, block_size: block, zero_points: zeros }) => `${format} ${block} ${zeros}`;
 
-/** @param {Manifest} manifest @returns {LinearShape[]} */
+/**
+ * @param {Manifest} manifest
+ * @returns {LinearShape[]} for each way of storing first the costliest shape of a picture of the default size, then the others that
+ *   matter in a picture of that or a usual size, the largest part of one first
+ */
 export function linearShapes(manifest) {
-  const { text, picture, steps } = rowsOf(manifest);
-  const uses = manifest.tensors.filter(({ kind, name }) => kind === "linear" && LAYER_LINEAR.test(name)).map((entry) => {
+  const linears = manifest.tensors.filter(({ kind, name }) => kind === "linear" && LAYER_LINEAR.test(name));
+  /** @type {Map<string, LinearShape & {group: string, part: number}>} */
+  const shapes = new Map();
+  const usual = USUAL_SIDES.map((side) => rowsOf(manifest, side, side));
+  for (const [i, rows] of [rowsOf(manifest), ...usual].entries()) {
+    const uses = linearUses(linears, rows);
+    const total = uses.reduce((sum, { cost }) => sum + cost, 0);
+    const led = new Set();
+    for (const { group, columns, rows: count, cost, share } of uses) {
+      const leads = i === 0 && !led.has(group);
+      led.add(group);
+      const key = `${group} ${columns} ${count}`;
+      const part = cost / total;
+      const known = shapes.get(key);
+      if (known) known.part = Math.max(known.part, part);
+      else if (leads || part >= LEAST_PART) {
+        shapes.set(key, { group, columns, rows: count, share, part, leads, entries: alike(linears, group, columns) });
+      }
+    }
+  }
+  const sorted = [...shapes.values()].sort((a, b) => Number(b.leads) - Number(a.leads) || b.part - a.part);
+  const near = (/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b) <= NEAR_ROWS * Math.min(a, b);
+  return sorted
+    .filter(({ group, columns, rows }, i) => (
+      !sorted.slice(0, i).some((other) => other.group === group && other.columns === columns && near(other.rows, rows))))
+    .map(({ entries, columns, rows, share, leads }) => ({ entries, columns, rows, share, leads }));
+}
+
+/**
+ * @param {readonly TensorEntry[]} linears
+ * @param {ReturnType<typeof rowsOf>} of a picture
+ * @returns {{group: string, columns: number, rows: number, cost: number, share: number}[]} by way of storing and shape of the output,
+ *   the costliest first
+ */
+function linearUses(linears, { text, picture, steps }) {
+  /** @type {Map<string, {group: string, columns: number, rows: number, cost: number, share: number}>} */
+  const uses = new Map();
+  for (const entry of linears) {
     const [columns = 1, inner = 1] = entry.shape;
     const encoder = entry.stage === "text_encoder";
-    const rows = encoder ? text : text + picture;
-    const group = `${entry.stage} ${storage(entry)}`;
-    const shape = { entry, rows, share: encoder ? 1 : steps };
-    return { key: `${group} ${entry.shape}`, group, cost: rows * columns * inner, shape };
-  });
-  return standFor(uses);
+    const rows = encoder || TEXT_LINEAR.test(entry.name) ? text : PICTURE_LINEAR.test(entry.name) ? picture : text + picture;
+    const group = storage(entry);
+    const key = `${group} ${columns} ${rows}`;
+    const use = uses.get(key) ?? { group, columns, rows, cost: 0, share: 0 };
+    const share = encoder ? 1 : steps;
+    uses.set(key, { ...use, cost: use.cost + share * rows * columns * inner, share: use.share + share });
+  }
+  return [...uses.values()].sort((a, b) => b.cost - a.cost);
+}
+
+/**
+ * @param {readonly TensorEntry[]} linears @param {string} group @param {number} columns
+ * @returns {TensorEntry[]} one of each shape, the one of most arithmetic first
+ */
+function alike(linears, group, columns) {
+  const inner = (/** @type {TensorEntry} */ { shape }) => shape[1] ?? 1;
+  const found = linears.filter((entry) => storage(entry) === group && entry.shape[0] === columns);
+  return [...new Map(found.map((entry) => [inner(entry), entry])).values()].sort((a, b) => inner(b) - inner(a));
 }
 
 /** @param {Manifest} manifest @returns {ConvShape[]} */

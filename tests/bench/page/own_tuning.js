@@ -2,6 +2,7 @@
  * Lets our engine choose its kernels for this GPU, as the page does at its first start; here for every weight format that is measured.
  */
 
+import { choices } from "../../../src_js/engine/tuning/report.js";
 import { tuneKernels } from "../../../src_js/engine/tuning/tuner.js";
 import { openTuningJobs } from "../../../src_js/pipeline/tuning/jobs.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
@@ -31,8 +32,8 @@ export async function tune(engine, { config, formats }) {
       opened.push(opening.close);
       for (const job of opening.jobs) if (MEASURED.test(job.kind) && !jobs.has(job.kind)) jobs.set(job.kind, job);
     }
-    const { kinds } = await tuneKernels(engine, [...jobs.values()]);
-    return kinds.map(({ kind, chosen }) => `${kind}: ${chosen}`);
+    const report = await tuneKernels(engine, [...jobs.values()]);
+    return choices(report).map(({ kind, chosen }) => `${kind}: ${chosen}`);
   } finally {
     for (const close of opened) close();
   }

@@ -98,11 +98,16 @@ for (const precision of /** @type {const} */ (["f32", "f16"])) {
       const probes = [{ ...small.workload, expected: small.expected }, large.workload];
       /** @type {string[]} */
       const tried = [];
-      const report = await tuneKernels(engine, [{ kind: KIND, candidates, probes, timed: [large.workload] }], {
+      const other = trial({ m: 24, n: 56, k: 64 }, candidates);
+      const shapes = [large, other].map(({ workload }, i) => ({ kind: `${KIND}.${[40, 24][i]}x56`, workload }));
+      const report = await tuneKernels(engine, [{ kind: KIND, candidates, probes, timed: [large.workload], shapes }], {
         onTrial: async (_, name) => void tried.push(name),
       });
       const rows = Object.fromEntries(report.kinds[0]?.candidates.map((row) => [row.name, row]) ?? []);
-      assert.deepEqual(tried, candidates.map(({ name }) => name));
+      assert.deepEqual(tried.slice(0, candidates.length), candidates.map(({ name }) => name));
+      assert.deepEqual(report.kinds[0]?.shapes.map(({ kind }) => kind), shapes.map(({ kind }) => kind));
+      const finalists = tried.slice(candidates.length);
+      assert.ok(finalists.length > 0 && finalists.every((name) => GOOD.some((good) => good.name === name)), `${finalists}`);
       for (const { name } of GOOD) {
         assert.equal(rows[name]?.dropped, "");
         assert.ok(rows[name].error <= errorLimit(KIND, precision) && rows[name].tflops > 0, JSON.stringify(rows[name]));

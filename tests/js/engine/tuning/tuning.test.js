@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { usable } from "../../../../src_js/engine/candidates.js";
+import { operatorOf, shapedKind, splitKind } from "../../../../src_js/engine/tuning/kinds.js";
 import { Tuning } from "../../../../src_js/engine/tuning/tuning.js";
 import { applyRankings } from "../../../../src_js/engine/tuning/report.js";
 
@@ -94,14 +95,53 @@ test("a report puts its ranking and failures into force", () => {
   applyRankings(tuning, {
     faults: [], seconds: 1,
     kinds: [
-      { kind: "linear", chosen: "wide", problem: "", candidates: [row("wide", 9), row("matrix", 4), row("plain", 0, "wrong")] },
-      { kind: "hopeless", chosen: "plain", problem: "none is right", candidates: [row("plain", 0, "wrong")] },
+      { kind: "linear", chosen: "wide", problem: "", candidates: [row("wide", 9), row("matrix", 4), row("plain", 0, "wrong")], shapes: [
+        { kind: "linear.512x64", chosen: "matrix", candidates: [row("matrix", 7), row("wide", 6)] },
+      ] },
+      { kind: "hopeless", chosen: "plain", problem: "none is right", candidates: [row("plain", 0, "wrong")], shapes: [] },
     ],
   });
   assert.equal(tuning.pick("old", ALL), PLAIN);
   assert.equal(tuning.pick("linear", ALL), WIDE);
   assert.equal(tuning.pick("linear", [PLAIN, MATRIX]), MATRIX);
   assert.equal(tuning.pick("hopeless", ALL), PLAIN);
+  assert.equal(tuning.pick("linear.512x64", ALL), MATRIX);
+  assert.equal(tuning.pick("linear.512x64", [PLAIN, WIDE]), WIDE);
+  assert.equal(tuning.pick("linear.512x64", [PLAIN, candidate("other")]).name, "other", "what is wrong is wrong for every shape");
+});
+
+test("a shape that was not timed is served as the nearest one of as many columns, else as the nearest one, else as all are", () => {
+  const tuning = new Tuning();
+  const names = ["lead", "256", "1536", "wide"];
+  const offered = ["plain", ...names].map((name) => candidate(name));
+  const pick = (/** @type {string} */ kind, some = offered) => tuning.pick(kind, some).name;
+  tuning.rank("linear.q4.b32.f16", ["lead"]);
+  assert.equal(pick("linear.q4.b32.f16.700x3072"), "lead");
+  tuning.rank("linear.q4.b32.f16.256x3072", ["256"]);
+  tuning.rank("linear.q4.b32.f16.1536x3072", ["1536"]);
+  tuning.rank("linear.q4.b32.f16.512x27648", ["wide"]);
+  for (const [shape, name] of [
+    ["256x3072", "256"], ["1536x3072", "1536"], ["600x3072", "256"], ["650x3072", "1536"], ["4608x3072", "1536"], ["1x3072", "256"],
+    ["4608x27648", "wide"], ["512x18432", "wide"], ["300x2560", "256"], ["2000x4096", "1536"],
+  ]) assert.equal(pick(`linear.q4.b32.f16.${shape}`), name, shape);
+  assert.equal(pick("linear.q4.b32.f16"), "lead");
+  assert.equal(pick("linear.q4.b32.f16.1536x3072", offered.slice(0, 2)), "lead", "what the nearest ranks is not offered");
+  for (const kind of ["linear.q4.b64.f16.1536x3072", "linear.q4.b32.f32.1536x3072", "linear.q4.b32"]) assert.equal(pick(kind), "plain", kind);
+  tuning.drop("linear.q4.b32.f16", "1536");
+  assert.equal(pick("linear.q4.b32.f16.1600x3072"), "lead", "dropped for all shapes");
+  tuning.rank("linear.q4.b32.f16.1700x3072", ["wide"]);
+  assert.equal(pick("linear.q4.b32.f16.1700x3072"), "wide");
+  assert.equal(pick("linear.q4.b32.f16.1650x3072"), "wide", "what is measured later is nearer");
+});
+
+test("kinds are put together and taken apart", () => {
+  const kind = shapedKind("linear.q4.b32.f16", 1536, 3072);
+  assert.deepEqual(splitKind(kind), { base: "linear.q4.b32.f16", shape: { rows: 1536, columns: 3072 } });
+  for (const plain of ["linear.q4.b32.f16", "attention.128", "conv2d.3x3", "1x2"]) {
+    const shape = plain === "conv2d.3x3" ? { rows: 3, columns: 3 } : undefined;
+    assert.deepEqual(splitKind(plain), { base: shape ? "conv2d" : plain, shape });
+  }
+  assert.equal(operatorOf(kind), "linear");
 });
 
 test("candidates are filtered by what the device has", () => {
