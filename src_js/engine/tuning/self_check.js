@@ -5,10 +5,10 @@
  */
 
 import { throwIfCancelled } from "../../errors.js";
+import { isFatal } from "./contest.js";
 import { errorLimit } from "./probe.js";
 import { MOST_ERROR } from "./report.js";
 import { TuningRig } from "./rig.js";
-import { isFatal } from "./contest.js";
 import { trustworthy } from "./tuner.js";
 
 /**

@@ -28,7 +28,7 @@ const GOOD = {
   kernels: {
     kinds: [{
       kind: "linear.q4.b32", chosen: "wide", problem: "",
-      candidates: [{ name: "wide", family: "plain", tflops: 41.2, error: 2.3e-4, dropped: "" }],
+      candidates: [{ name: "wide", family: "plain", tflops: 41.2, error: 2.3e-4, dropped: "" }], shapes: [],
     }],
     faults: [], seconds: 6,
   },
