@@ -107,7 +107,7 @@ def _bound_connections(runner: web.AppRunner, most: int) -> None:
     assert server is not None
     take = server.connection_made
 
-    def connection_made(handler: web.RequestHandler[web.Request], transport: asyncio.Transport) -> None:
+    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         take(handler, transport)
         if len(server.connections) > most:
             transport.abort()
