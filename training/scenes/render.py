@@ -169,7 +169,7 @@ def _other_share(
     along = (field["texture_cos"] * away_x + field["texture_sin"] * away_y) / period
     across = (field["texture_cos"] * away_y - field["texture_sin"] * away_x) / period
     wave, cross_wave = _triangle(along), _triangle(across)
-    stripes = _cover((wave - field["other_share"] / 2) * period, short)
+    stripes = _cover((wave - 0.25) * period, short)
     from_dot = torch.sqrt(wave**2 + cross_wave**2) - 0.27
     dots = _cover(from_dot * period, short)
     crossed = _cover((cross_wave - 0.25) * period, short)
