@@ -1,8 +1,8 @@
-"""Trained weights -> a bf16 checkpoint in diffusers layout: `python -m training.checkpoint --run DIR --out DIR`.
+"""Stage 5: trained weights -> a bf16 checkpoint: `python -m training.checkpoint --run DIR --out DIR`.
 
-The same weights give the same bytes. The text encoder's untapped last layer is written as zeros: it passes
-its input on, and transformers finds every tensor that the config promises. Without it transformers would
-norm the last tap, and give other prompt embeddings than those that the model was trained with.
+Its layout is diffusers'. The same weights give the same bytes. The text encoder's untapped last layer is
+written as zeros: it passes its input on, and transformers finds every tensor that the config promises.
+Without it transformers would norm the last tap, and give other prompt embeddings than those of the training.
 """
 
 from __future__ import annotations

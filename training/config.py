@@ -1,8 +1,8 @@
 """The sizes of the model that is trained, and the config files of a checkpoint that say them.
 
 Two models: `MINI`, which the repository ships, and `SMOKE`, with which the tests run every stage in seconds.
-The files have the keys of diffusers and transformers, which kleinbild/checkpoint reads; what those libraries do
-not know (the text's length, examples, sizes) stands in model_index.json under names of our own.
+The files have the keys of diffusers and transformers, which kleinbild/checkpoint reads; what those libraries
+do not know (the text's length, examples, sizes) stands in model_index.json under names of our own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 NAME = "Mini"
 NOTICE = (
-    "This is Mini, a demonstration model of 6 million parameters: it draws simple scenes of coloured shapes and "
-    "knows nothing else. Package FLUX.2 Klein 4B for pictures of anything."
+    "This is Mini, a demonstration model of 6 million parameters: it draws simple scenes of coloured shapes "
+    "and knows nothing else. For pictures of anything, package FLUX.2 Klein 4B: README.md says how."
 )
 EXAMPLES = (
     "a red circle on a white background",
@@ -96,6 +96,7 @@ def _sizes(
     text_seq_len: int,
     text_encoder: TextEncoderSizes,
     vae: VaeSizes,
+    *,
     blocks: tuple[int, int],
     heads: tuple[int, int],
     mlp_ratio: float,

@@ -1,7 +1,7 @@
 """Latents and captions of all training scenes, held where the model trains.
 
-Every chunk of scenes belongs to one size of picture. Only captions are needed for distillation; then no latents are
-made.
+Every chunk of scenes belongs to one size of picture. Only captions are needed for distillation; then no
+latents are made.
 """
 
 from __future__ import annotations

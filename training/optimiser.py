@@ -1,7 +1,7 @@
 """Muon for the matrices inside blocks, AdamW for everything else.
 
-Muon (Jordan et al. 2024) makes a momentum's singular values about equal before it is applied. Matrices of one shape
-are treated as one batch, so a step takes few kernels.
+Muon (Jordan et al. 2024) makes a momentum's singular values about equal before it is applied. Matrices of one
+shape are treated as one batch, so a step takes few kernels.
 """
 
 from __future__ import annotations

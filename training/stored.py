@@ -1,7 +1,7 @@
 """Trained parts read back from what ships: a checkpoint in diffusers layout, or a bundle exported from one.
 
-What is measured with these are the shipped weights, rounded as stored, in float32 arithmetic. The checkpoint gives
-all tensors; a bundle has no VAE encoder, and its 4-bit weights are dequantised.
+What is measured with these are the shipped weights, rounded as stored, in float32 arithmetic. The checkpoint
+gives all tensors; a bundle has no VAE encoder, and its 4-bit weights are dequantised.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from kleinbild.bundle import Bundle
+from kleinbild.checkpoint.checkpoint import STORED_NAMES
 from kleinbild.checkpoint.safetensors import SafetensorsFile
 from kleinbild.weights import Q4, dequantise
 from training.checkpoint import PART_FILES, new_parts
@@ -29,7 +30,7 @@ def read_checkpoint(sizes: Sizes, folder: Path) -> dict[str, nn.Module]:
         state = parts[part].state_dict()
         for name, tensor in state.items():
             if tensor.is_floating_point():
-                state[name] = _tensor(stored.read(name))
+                state[name] = torch.as_tensor(stored.read(name))
         parts[part].load_state_dict(state)
         parts[part].eval().requires_grad_(False)
     return parts
@@ -44,13 +45,8 @@ def take_bundle(parts: dict[str, nn.Module], folder: Path) -> None:
             weight = bundle.tensor(stage, name)
             values = dequantise(weight) if isinstance(weight, Q4) else weight.array.astype(np.float32)
             if name == "bn.scale":
-                name, values = "bn.running_var", values**2 - np.float32(bundle.config.vae_decoder.batch_norm_eps)
-            elif name == "bn.mean":
-                name = "bn.running_mean"
-            assert state[name].shape == values.shape, name
-            state[name] = torch.as_tensor(values)
+                values = values**2 - np.float32(bundle.config.vae_decoder.batch_norm_eps)
+            stored_name = STORED_NAMES.get(name, name)
+            assert state[stored_name].shape == values.shape, name
+            state[stored_name] = torch.as_tensor(values)
         parts[part].load_state_dict(state)
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.as_tensor(array)

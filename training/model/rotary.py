@@ -1,4 +1,4 @@
-"""Rotary position embeddings: halves in the text encoder, interleaved pairs on four axes in the transformer."""
+"""Rotary positions: halves in the text encoder, interleaved pairs on four axes in the transformer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Flux2 transformer: picture tokens, prompt embeddings and a time -> velocity.
 
-Text and picture attend to one another without a mask, pads of the text too; all double blocks share one modulation
-and all single blocks another.
+Text and picture attend to one another without a mask, pads of the text too; all double blocks share one
+modulation and all single blocks another.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Flux2-type VAE: picture [B, 3, H, W] in [-1, 1] <-> normalised tokens [B, H/16 * W/16, 4 * latent_channels].
+"""Flux2-type VAE: picture [B, 3, H, W] in [-1, 1] <-> normalised tokens [B, H/16 * W/16, packed channels].
 
-The state dict has the keys of AutoencoderKLFlux2, the running statistics of the packed channels among them; those
-are measured after training (training/vae.py) and only applied here.
+The state dict has the keys of AutoencoderKLFlux2, the running statistics of the packed channels among them;
+those are measured after training (training/vae.py) and only applied here.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -92,9 +93,7 @@ class Level(nn.Module):
     def __init__(self, inputs: int, outputs: int, layers: int, groups: int, sampler: str) -> None:
         super().__init__()
         widths = [inputs] + [outputs] * layers
-        self.resnets = nn.ModuleList(
-            ResnetBlock(a, b, groups) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.resnets = nn.ModuleList(ResnetBlock(a, b, groups) for a, b in itertools.pairwise(widths))
         if sampler == "down":
             self.downsamplers = nn.ModuleList([Downsample(outputs)])
         elif sampler == "up":

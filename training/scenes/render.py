@@ -29,13 +29,28 @@ def render(packed: Tensor, height: int, width: int) -> Tensor:
     pictures = torch.zeros(packed.shape[0], 3, height, width, device=device)
     for row in range(packed.shape[1]):
         pictures = paint(
-            pictures, packed[:, row].clone(), x, y, frame_y, width / short, height / short, short
+            pictures,
+            packed[:, row].clone(),
+            x,
+            y,
+            frame_y,
+            wide=width / short,
+            high=height / short,
+            short=short,
         )
     return pictures
 
 
 def _paint(
-    pictures: Tensor, row: Tensor, x: Tensor, y: Tensor, frame_y: Tensor, wide: float, high: float, short: int
+    pictures: Tensor,
+    row: Tensor,
+    x: Tensor,
+    y: Tensor,
+    frame_y: Tensor,
+    *,
+    wide: float,
+    high: float,
+    short: int,
 ) -> Tensor:
     """`pictures` with one primitive of each scene on top."""
     field = dict(zip(FIELDS, row.unbind(-1), strict=True))
