@@ -17,9 +17,11 @@ NOTICE = (
 )
 EXAMPLES = (
     "a red circle on a white background",
-    "a small yellow star to the left of a large blue square",
-    "three green triangles on a black background",
-    "a striped purple circle above an orange rectangle",
+    "a small yellow star to the left of a large blue square on a white background",
+    "a red sailing boat with white sails on the blue sea under a light blue sky with the sun",
+    "grey mountains with snow on top behind a green meadow under a pink sky",
+    "a pink flower with a yellow middle on a green meadow under a light blue sky",
+    "a happy yellow face on a light blue background",
 )
 SIZES = ((256, 256), (128, 128), (256, 192), (192, 256))
 TEMPLATE_TOKENS = 12  # what the chat template adds to every prompt
