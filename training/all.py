@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -211,7 +212,7 @@ class Pipeline:
         self.judge("distil", 1.0, 0)
 
 
-def _halved(value: object) -> object:
+def _halved(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _halved(part) for key, part in value.items()}
     return value.bfloat16() if isinstance(value, torch.Tensor) and value.is_floating_point() else value

@@ -78,8 +78,8 @@ def parameter_table(parts: dict[str, nn.Module]) -> str:
     lines = []
     for part, module in parts.items():
         lines.append(f"{part:<14} {sum(p.numel() for p in module.parameters()):>9,}")
-        children = module.model.named_children() if part == "text_encoder" else module.named_children()
-        for name, child in children:
+        whole = module.model if isinstance(module, TextEncoder) else module
+        for name, child in whole.named_children():
             lines.append(f"  {name:<30} {sum(p.numel() for p in child.parameters()):>9,}")
     return "\n".join(lines)
 

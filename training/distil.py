@@ -202,7 +202,7 @@ def train_distil(
         for _ in range(STUDENT_STEPS):
             number = choices.choices(range(len(buckets)), weights)[0]
             loss, pixels = work.losses(number, choices)
-            (loss + PIXEL_WEIGHT * pixels).backward()
+            (loss + PIXEL_WEIGHT * pixels).backward()  # type: ignore[no-untyped-call]
             optimiser.step(rate_at(budget.fraction()))
             average.update()
             budget.step += 1

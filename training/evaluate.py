@@ -59,7 +59,7 @@ def diversity(draw: Generate, texts: list[str]) -> float:
     """Root mean square difference of pictures of one prompt and two seeds, in levels of 255."""
     many = [text for text in texts for _ in range(DIVERSITY_SEEDS)]
     pictures = torch.as_tensor(to_bytes(draw(many, list(range(len(many))), SIZES[1]))).float()
-    groups = pictures.unflatten(0, (len(texts), DIVERSITY_SEEDS)).flatten(2)
+    groups = torch.unflatten(pictures, 0, (len(texts), DIVERSITY_SEEDS)).flatten(2)
     squares = ((groups[:, :, None] - groups[:, None]) ** 2).mean(-1)
     pairs = DIVERSITY_SEEDS * (DIVERSITY_SEEDS - 1)
     return float((squares.sum((1, 2)) / pairs).mean().sqrt())

@@ -146,7 +146,7 @@ def train_flow(
         with autocast(device):
             embeds = text_encoder(ids, lengths)
         loss = flow_loss(transformer, embeds, bucket.tokens[index].float(), rotary[number])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = optimiser.step(rate_at(budget.fraction()))
         average.update()
         budget.step += 1
@@ -198,7 +198,7 @@ def load_vae(sizes: Sizes, run: Path, device: torch.device) -> Vae:
     """The VAE of stage 2, for use."""
     vae = Vae(sizes.vae)
     vae.load_state_dict(load_state(run / "vae.pt")["model"])
-    return vae.to(device, memory_format=torch.channels_last).eval()
+    return vae.on(device).eval()
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def measure_statistics(vae: Vae, scenes: Scenes, device: torch.device) -> None:
     chunks, each = (STATISTICS_CHUNKS, CHUNK) if device.type == "cuda" else (2, 2)
     for number in range(min(chunks, scenes.chunks)):
         size = (128, 128) if number % 4 == 3 else (256, 256)
-        for packed in torch.as_tensor(scenes[number].packed[:each]).split(128):
+        for packed in torch.split(torch.as_tensor(scenes[number].packed[:each]), 128):
             tokens = pack(vae.moments(draw(packed, size, device))[0]).flatten(0, 1).double()
             sums[0] += tokens.sum(0)
             sums[1] += (tokens**2).sum(0)
@@ -84,7 +84,7 @@ def measure_statistics(vae: Vae, scenes: Scenes, device: torch.device) -> None:
 @torch.no_grad()
 def reconstruct(vae: Vae, pictures: Tensor) -> Tensor:
     """Encoder's mean through the decoder, a few pictures at a time."""
-    return torch.cat([vae.decode(vae.moments(part)[0]) for part in pictures.split(32)])
+    return torch.cat([vae.decode(vae.moments(part)[0]) for part in torch.split(pictures, 32)])
 
 
 def train_vae(
@@ -105,7 +105,7 @@ def train_vae(
     `start` is a state dict to begin with, `rate` a factor on the learning rate.
     """
     batch = batch or BATCH
-    vae = Vae(sizes.vae).to(device, memory_format=torch.channels_last)
+    vae = Vae(sizes.vae).on(device)
     if start is not None:
         vae.load_state_dict(start)
     optimiser = torch.optim.AdamW(
@@ -132,7 +132,7 @@ def train_vae(
             group["lr"] = LEARNING_RATE * rate * rate_at(budget.fraction())
         with autocast(device):
             loss, l1, edges = losses(vae, pictures)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)

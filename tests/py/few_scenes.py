@@ -9,6 +9,7 @@ import pytest
 
 from training import data
 from training.data import Chunk, Scenes
+from training.prompts import Prompts
 
 SCENES_PER_CHUNK = 6
 
@@ -20,7 +21,7 @@ class FewScenes(Scenes):
         self, tokenizer: Path, text_seq_len: int, chunks: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(data, "CHUNK", SCENES_PER_CHUNK)
-        monkeypatch.setattr(data, "_prompts", data.Prompts(tokenizer, text_seq_len))
+        monkeypatch.setattr(data, "_prompts", Prompts(tokenizer, text_seq_len))
         self.chunks = chunks
         self.futures = [Future[Chunk]() for _ in range(chunks)]
         for number, future in enumerate(self.futures):
