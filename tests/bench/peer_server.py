@@ -14,7 +14,11 @@ from peer_folder import GraphFolder
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "tests/bench/page/index.html"
 # All that the page needs of onnxruntime-web's `dist` folder.
-ORT_FILES = ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm")
+ORT_FILES = (
+    "ort.jspi.bundle.min.mjs",
+    "ort-wasm-simd-threaded.jspi.mjs",
+    "ort-wasm-simd-threaded.jspi.wasm",
+)
 MAX_REPORT_BYTES = 1 << 20
 
 _SOURCES = ("src_js", "tests/bench/page")
