@@ -40,8 +40,9 @@ def _small_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Lets `site` render four short templates instead of the page, which other tests look at."""
     templates, scripts = folder / "templates", folder / "scripts"
-    templates.mkdir()
+    (templates / "i18n" / "en").mkdir(parents=True)
     scripts.mkdir()
+    (templates / "i18n" / "en" / "shell.json").write_text('{"shell.language_name": "English"}\n')
     (templates / "index.html.j2").write_text("{{ manifest_path }} {{ build }}\n")
     (templates / "bench.html.j2").write_text("{{ build }}\n")
     (templates / "sw.js.j2").write_text("{{ files | tojson }}\n")
