@@ -18,7 +18,7 @@ run: site ## build the site from the project's own model and serve it on this ma
 	$(BIN)/python serve.py --site dist --port $(PORT)
 
 site: $(VENV)/.run ## build dist/ from the project's own model
-	$(BIN)/python build.py site tiny --out dist
+	$(BIN)/python build.py site mini --out dist
 
 test: check ## check and test everything: Python, JavaScript, kernels, browser
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-js test-py

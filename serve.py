@@ -26,5 +26,10 @@ def build_site(source: Path, out: Path, log: Callable[[str], None]) -> None:
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     sys.exit(
-        main(write_page=write_page, build_site=build_site, page_folders=(here / "src_js", here / "site"))
+        main(
+            write_page=write_page,
+            build_site=build_site,
+            page_folders=(here / "src_js", here / "site"),
+            own_model=here / "models" / "mini",
+        )
     )

@@ -1,7 +1,7 @@
 """The stages in one process, with sheets to look at: `python -m training.all --run DIR --out DIR`.
 
-`--stages` picks those to run; a stage whose result lies in `--run` already can be left out. Everything worth keeping
-goes to `--out`, in a few small files: a sheet and the weights after each stage, the log, the figures.
+`--stages` picks those to run; a stage whose result lies in `--run` already can be left out. Everything worth
+keeping goes to `--out`, in a few small files: a sheet and the weights after each stage, the log, the figures.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -78,10 +79,10 @@ class Pipeline:
         vae = train_vae(
             self.sizes,
             self.scenes,
-            self.run,
-            self.device,
-            self.budget("vae"),
-            self.log,
+            run=self.run,
+            device=self.device,
+            budget=self.budget("vae"),
+            log=self.log,
             compiled=self.compiled,
             batch=arguments.batch,
             start=None
@@ -123,10 +124,10 @@ class Pipeline:
             self.sizes,
             self.buckets,
             self.prompts,
-            self.run,
-            self.device,
-            self.budget("flow"),
-            self.log,
+            run=self.run,
+            device=self.device,
+            budget=self.budget("flow"),
+            log=self.log,
             compiled=self.compiled,
             batch=arguments.batch,
             seed=arguments.seed,
@@ -148,10 +149,10 @@ class Pipeline:
             (text_encoder, teacher, load_vae(self.sizes, self.run, self.device)),
             self.buckets,
             self.prompts,
-            self.run,
-            self.device,
-            self.budget("distil"),
-            self.log,
+            run=self.run,
+            device=self.device,
+            budget=self.budget("distil"),
+            log=self.log,
             compiled=self.compiled,
             guidance=arguments.guidance,
             batch=min(arguments.batch or DISTIL_BATCH, DISTIL_BATCH),
@@ -198,9 +199,9 @@ class Pipeline:
                 vae,
                 self.prompts,
                 texts,
-                seeds,
-                size,
-                self.device,
+                seeds=seeds,
+                size=size,
+                device=self.device,
                 guidance=guidance,
                 per_step=per_step,
             )
@@ -211,7 +212,7 @@ class Pipeline:
         self.judge("distil", 1.0, 0)
 
 
-def _halved(value: object) -> object:
+def _halved(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _halved(part) for key, part in value.items()}
     return value.bfloat16() if isinstance(value, torch.Tensor) and value.is_floating_point() else value

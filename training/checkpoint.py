@@ -1,7 +1,8 @@
-"""Trained weights -> a checkpoint in diffusers layout, bf16: `python -m training.checkpoint --run DIR --out DIR`.
+"""Stage 5: trained weights -> a bf16 checkpoint: `python -m training.checkpoint --run DIR --out DIR`.
 
-The same weights give the same bytes. The text encoder's untapped last layer is written as zeros: it passes its input
-on, and transformers finds every tensor that the config promises.
+Its layout is diffusers'. The same weights give the same bytes. The text encoder's untapped last layer is
+written as zeros: it passes its input on, and transformers finds every tensor that the config promises.
+Without it transformers would norm the last tap, and give other prompt embeddings than those of the training.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kleinbild.checkpoint.safetensors_writer import write_safetensors
+from kleinbild.checkpoint.stored import BATCH_COUNT
 from training.config import MODELS, Sizes, config_files
 from training.files import load_state, write_json
 from training.model.text_encoder import TextEncoder
@@ -62,7 +64,10 @@ def write_checkpoint(sizes: Sizes, parts: dict[str, nn.Module], tokenizer: Path,
         if part == "text_encoder":
             tensors |= _idle_layer(tensors, sizes.text_encoder.num_layers)
             tensors["model.norm.weight"] = torch.ones(sizes.text_encoder.hidden_size)
-        write_safetensors(out / file, {name: ("BF16", _array(t)) for name, t in sorted(tensors.items())})
+        stored = {name: ("BF16", _array(tensor)) for name, tensor in sorted(tensors.items())}
+        if part == "vae":
+            stored[BATCH_COUNT] = ("I64", np.zeros((), np.int64))
+        write_safetensors(out / file, stored)
     if tokenizer.resolve() != (out / "tokenizer").resolve():
         shutil.copytree(tokenizer, out / "tokenizer", dirs_exist_ok=True)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -73,8 +78,8 @@ def parameter_table(parts: dict[str, nn.Module]) -> str:
     lines = []
     for part, module in parts.items():
         lines.append(f"{part:<14} {sum(p.numel() for p in module.parameters()):>9,}")
-        children = module.model.named_children() if part == "text_encoder" else module.named_children()
-        for name, child in children:
+        whole = module.model if isinstance(module, TextEncoder) else module
+        for name, child in whole.named_children():
             lines.append(f"  {name:<30} {sum(p.numel() for p in child.parameters()):>9,}")
     return "\n".join(lines)
 

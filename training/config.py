@@ -1,8 +1,8 @@
 """The sizes of the model that is trained, and the config files of a checkpoint that say them.
 
 Two models: `MINI`, which the repository ships, and `SMOKE`, with which the tests run every stage in seconds.
-The files have the keys of diffusers and transformers, which kleinbild/checkpoint reads; what those libraries do
-not know (the text's length, examples, sizes) stands in model_index.json under names of our own.
+The files have the keys of diffusers and transformers, which kleinbild/checkpoint reads; what those libraries
+do not know (the text's length, examples, sizes) stands in model_index.json under names of our own.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import Any
 
 NAME = "Mini"
 NOTICE = (
-    "This is Mini, a demonstration model of 6 million parameters: it draws simple scenes of coloured shapes and "
-    "knows nothing else. Package FLUX.2 Klein 4B for pictures of anything."
+    "This is Mini, a demonstration model of 6 million parameters: it draws simple scenes of coloured shapes "
+    "and knows nothing else. For pictures of anything, package FLUX.2 Klein 4B: README.md says how."
 )
 EXAMPLES = (
     "a red circle on a white background",
-    "a small yellow star to the left of a large blue square",
-    "three green triangles on a black background",
-    "a striped purple circle above an orange rectangle",
+    "a small yellow star to the left of a large blue square on a white background",
+    "a red sailing boat with white sails on the blue sea under a light blue sky with the sun",
+    "grey mountains with snow on top behind a green meadow under a pink sky",
+    "a pink flower with a yellow middle on a green meadow under a light blue sky",
+    "a happy yellow face on a light blue background",
 )
 SIZES = ((256, 256), (128, 128), (256, 192), (192, 256))
 TEMPLATE_TOKENS = 12  # what the chat template adds to every prompt
@@ -96,6 +98,7 @@ def _sizes(
     text_seq_len: int,
     text_encoder: TextEncoderSizes,
     vae: VaeSizes,
+    *,
     blocks: tuple[int, int],
     heads: tuple[int, int],
     mlp_ratio: float,

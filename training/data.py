@@ -1,7 +1,7 @@
 """Scenes for training: sampled, captioned and packed by worker processes, drawn where the model is.
 
-Chunk n holds the scenes of the seeds n * CHUNK and following, so the same number of chunks is the same data whatever
-the number of workers. Captions become token ids in the workers: text is the slowest part.
+Chunk n holds the scenes of the seeds n * CHUNK and following, so the same number of chunks is the same data
+whatever the number of workers. Captions become token ids in the workers: text is the slowest part.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Stage 4: distils the flow model to the scheduler's 4 steps: `python -m training.distil --run DIR`.
 
-Teacher: the flow model with guidance, on a fine grid. Student: the same weights, without guidance, one Euler step for
-each of the scheduler's. A pool holds pairs (state before a step, state after it by the teacher); first the states are
-the teacher's own, later those that the student itself runs into, from which the teacher goes on. The last step is
-compared as pictures too, through the decoder, for edges. The text encoder stays as it is.
+Teacher: the flow model with guidance, on a fine grid. Student: the same weights, without guidance, one Euler
+step for each of the scheduler's. A pool holds pairs (state before a step, state after it by the teacher);
+first the states are the teacher's own, later those that the student itself runs into, from which the teacher
+goes on. The last step is compared as pictures too, through the decoder, for edges. The text encoder stays as
+it is.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ SAVE_SECONDS = 150.0
 
 @dataclass
 class Pool:
-    """The pairs of one size: a ring of batches. before, after [batches, STEPS, B, N, C]; embeds [batches, B, S, J]."""
+    """The pairs of one size, a ring of batches: before, after [STEPS, B, N, C], embeds [B, S, J]."""
 
     before: list[Tensor]
     after: list[Tensor]
@@ -79,6 +80,7 @@ class Distillation:
         student: Transformer,
         buckets: list[Bucket],
         prompts: Prompts,
+        *,
         device: torch.device,
         guidance: float,
         batch: int,
@@ -154,18 +156,18 @@ def train_distil(
     parts: tuple[TextEncoder, Transformer, Vae],
     buckets: list[Bucket],
     prompts: Prompts,
+    *,
     run: Path,
     device: torch.device,
     budget: Budget,
     log: Log,
-    *,
     compiled: bool,
     guidance: float = GUIDANCE,
     batch: int = 0,
     seed: int = 0,
 ) -> Transformer:
     """Distils, or goes on, and leaves distil.pt in `run`; returns the averaged student."""
-    text_encoder, teacher, vae = parts
+    text_encoder, teacher, _ = parts
     for part in parts:
         part.requires_grad_(False)
     student = Transformer(sizes.transformer).to(device)
@@ -181,7 +183,9 @@ def train_distil(
         optimiser.load(state["optimiser"])
         average.mean, average.count = state["average"], state["step"]
         budget = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
-    work = Distillation(sizes, parts, student, buckets, prompts, device, guidance, batch or BATCH)
+    work = Distillation(
+        sizes, parts, student, buckets, prompts, device=device, guidance=guidance, batch=batch or BATCH
+    )
     choices = random.Random(seed + budget.step)
     torch.manual_seed(seed + 2 + budget.step)
     weights = shares(buckets)
@@ -198,7 +202,7 @@ def train_distil(
         for _ in range(STUDENT_STEPS):
             number = choices.choices(range(len(buckets)), weights)[0]
             loss, pixels = work.losses(number, choices)
-            (loss + PIXEL_WEIGHT * pixels).backward()
+            (loss + PIXEL_WEIGHT * pixels).backward()  # type: ignore[no-untyped-call]
             optimiser.step(rate_at(budget.fraction()))
             average.update()
             budget.step += 1
@@ -249,10 +253,10 @@ def main() -> None:
         (text_encoder, teacher, load_vae(sizes, arguments.run, device)),
         buckets,
         Prompts(tokenizer, sizes.text_seq_len),
-        arguments.run,
-        device,
-        Budget(arguments.minutes, arguments.steps),
-        log,
+        run=arguments.run,
+        device=device,
+        budget=Budget(arguments.minutes, arguments.steps),
+        log=log,
         compiled=compiled,
         guidance=arguments.guidance,
         batch=arguments.batch,

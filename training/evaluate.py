@@ -1,7 +1,7 @@
-"""Stage 6: figures of a trained model on held-out prompts: `python -m training.evaluate --run DIR --out FILE`.
+"""Stage 6: figures on held-out prompts: `python -m training.evaluate --checkpoint DIR --out FILE`.
 
-Every picture is judged by training/judge, which knows no model. The same pictures judged by other prompts' scenes tell
-what chance gives; pictures of one prompt and many seeds tell how much they differ.
+Every picture is judged by training/judge, which knows no model. The same pictures judged by other prompts'
+scenes tell what chance gives; pictures of one prompt and many seeds tell how much they differ.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.checkpoint import load_parts
 from training.config import MODELS
 from training.contact_sheet import contact_sheet
 from training.files import write_json
@@ -26,6 +25,7 @@ from training.run import autocast
 from training.sampler import generate
 from training.scenes import EVALUATION, Scene, describe, sample
 from training.scores import score
+from training.stored import read_checkpoint, take_bundle
 from training.vae import held_out_psnr
 
 Generate = Callable[[list[str], list[int], tuple[int, int]], Tensor]
@@ -59,7 +59,7 @@ def diversity(draw: Generate, texts: list[str]) -> float:
     """Root mean square difference of pictures of one prompt and two seeds, in levels of 255."""
     many = [text for text in texts for _ in range(DIVERSITY_SEEDS)]
     pictures = torch.as_tensor(to_bytes(draw(many, list(range(len(many))), SIZES[1]))).float()
-    groups = pictures.unflatten(0, (len(texts), DIVERSITY_SEEDS)).flatten(2)
+    groups = torch.unflatten(pictures, 0, (len(texts), DIVERSITY_SEEDS)).flatten(2)
     squares = ((groups[:, :, None] - groups[:, None]) ** 2).mean(-1)
     pairs = DIVERSITY_SEEDS * (DIVERSITY_SEEDS - 1)
     return float((squares.sum((1, 2)) / pairs).mean().sqrt())
@@ -68,23 +68,29 @@ def diversity(draw: Generate, texts: list[str]) -> float:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="e.g. models/mini")
+    parser.add_argument("--bundle", type=Path, help="one exported from it, whose weights to take instead")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; a sheet is written beside it")
     parser.add_argument("--model", choices=MODELS, default="mini")
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     sizes, device = MODELS[arguments.model], torch.device(arguments.device)
-    parts = {name: part.to(device).eval() for name, part in load_parts(sizes, arguments.run).items()}
+    parts = read_checkpoint(sizes, arguments.checkpoint)
+    if arguments.bundle is not None:
+        take_bundle(parts, arguments.bundle)
+    parts = {name: part.to(device) for name, part in parts.items()}
     text_encoder, transformer, vae = parts["text_encoder"], parts["transformer"], parts["vae"]
     assert isinstance(text_encoder, TextEncoder)
     assert isinstance(transformer, Transformer)
     assert isinstance(vae, Vae)
-    prompts = Prompts(arguments.run / "tokenizer", sizes.text_seq_len)
+    prompts = Prompts(arguments.checkpoint / "tokenizer", sizes.text_seq_len)
 
     def draw(texts: list[str], seeds: list[int], size: tuple[int, int]) -> Tensor:
         with autocast(device):
-            return generate(text_encoder, transformer, vae, prompts, texts, seeds, size, device)
+            return generate(
+                text_encoder, transformer, vae, prompts, texts, seeds=seeds, size=size, device=device
+            )
 
     found = evaluate(draw, arguments.prompts) | {"vae_psnr": held_out_psnr(vae, device, 64)}
     write_json(arguments.out, found)

@@ -1,13 +1,14 @@
-"""Stage 3: trains text encoder and transformer together by flow matching: `python -m training.flow --run DIR`.
+"""Stage 3: trains text encoder and transformer by flow matching: `python -m training.flow --run DIR`.
 
-x = (1 - sigma) data + sigma noise, and the velocity that is learned is noise - data, as the scheduler's step has it.
-A tenth of the captions is dropped for guidance. Sizes are mixed, a size a batch.
+x = (1 - sigma) data + sigma noise, and the velocity that is learned is noise - data, as the scheduler's step
+has it. A tenth of the captions is dropped for guidance. Sizes are mixed, a size a batch.
 """
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,15 +72,40 @@ def batch_of(bucket: Bucket, batch: int, text_seq_len: int) -> int:
     return max(1, round(batch * (text_seq_len + 256) / (text_seq_len + rows * columns)))
 
 
+class Captions:
+    """Captions for training, of which a share is empty."""
+
+    def __init__(self, prompts: Prompts, device: torch.device) -> None:
+        ids, lengths, _ = prompts.encode([""])
+        self.ids = torch.as_tensor(ids).to(device).long()
+        self.lengths = torch.as_tensor(lengths).to(device).long()
+
+    def of(self, bucket: Bucket, index: Tensor) -> tuple[Tensor, Tensor]:
+        """ids [B, S] and lengths [B], int64, of the scenes `index`."""
+        ids, lengths = bucket.captions(index)
+        dropped = torch.rand(index.shape, device=index.device) < CAPTION_DROPOUT
+        return torch.where(dropped[:, None], self.ids, ids), torch.where(dropped, self.lengths, lengths)
+
+
+def flow_loss(transformer: Transformer, embeds: Tensor, data: Tensor, table: Table) -> Tensor:
+    """Mean squared error of the velocity at random times; data [B, N, C] f32."""
+    noise = torch.randn_like(data)
+    sigma = sample_sigmas(len(data), data.device)
+    x = data + sigma[:, None, None] * (noise - data)
+    with autocast(data.device):
+        velocity = transformer(x, embeds, sigma, table)
+    return ((velocity.float() - (noise - data)) ** 2).mean()  # type: ignore[no-any-return]
+
+
 def train_flow(
     sizes: Sizes,
     buckets: list[Bucket],
     prompts: Prompts,
+    *,
     run: Path,
     device: torch.device,
     budget: Budget,
     log: Log,
-    *,
     compiled: bool,
     batch: int = 0,
     seed: int = 0,
@@ -98,20 +124,14 @@ def train_flow(
     optimiser = Optimiser(parts, MUON_RATE * rate, ADAM_RATE * rate)
     average = Average(parts, AVERAGE_DECAY)
     state_file = run / "flow_state.pt"
-    if state_file.exists():
-        state = load_state(state_file, device)
-        for name, part in parts.items():
-            part.load_state_dict(state["parts"][name])
-        optimiser.load(state["optimiser"])
-        average.mean, average.count = state["average"], state["step"]
-        deadline = budget.deadline
-        budget = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
-        budget.deadline = deadline
-    empty_ids, empty_length = (torch.as_tensor(a).to(device).long() for a in prompts.encode([""])[:2])
+    goes_on = state_file.exists()
+    if goes_on:
+        budget = _restore(load_state(state_file, device), parts, optimiser, average, budget)
+    captions = Captions(prompts, device)
     rotary = tables(transformer, buckets, sizes.text_seq_len, device)
     choices = random.Random(seed + budget.step)
     torch.manual_seed(seed + 1 + budget.step)
-    warm = len(buckets) if compiled and not state_file.exists() else 0
+    warm = len(buckets) if compiled and not goes_on else 0
     weights = shares(buckets)
     samples, saved = 0, budget.spent
     log.restart_rate()
@@ -122,18 +142,11 @@ def train_flow(
         assert bucket.tokens is not None
         count = batch_of(bucket, batch, sizes.text_seq_len)
         index = torch.randint(len(bucket.ids), (count,), device=device)
-        ids, lengths = bucket.captions(index)
-        dropped = torch.rand(count, device=device) < CAPTION_DROPOUT
-        ids = torch.where(dropped[:, None], empty_ids, ids)
-        lengths = torch.where(dropped, empty_length, lengths)
-        data = bucket.tokens[index].float()
-        noise = torch.randn_like(data)
-        sigma = sample_sigmas(count, device)
-        x = data + sigma[:, None, None] * (noise - data)
+        ids, lengths = captions.of(bucket, index)
         with autocast(device):
-            velocity = transformer(x, text_encoder(ids, lengths), sigma, rotary[number])
-        loss = ((velocity.float() - (noise - data)) ** 2).mean()
-        loss.backward()
+            embeds = text_encoder(ids, lengths)
+        loss = flow_loss(transformer, embeds, bucket.tokens[index].float(), rotary[number])
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = optimiser.step(rate_at(budget.fraction()))
         average.update()
         budget.step += 1
@@ -145,12 +158,7 @@ def train_flow(
             log.progress("flow", budget, samples, {"loss": loss, "norm": norm})
         if budget.spent - saved > SAVE_SECONDS or budget.late():
             saved = budget.spent
-            found = {name: part.state_dict() for name, part in parts.items()}
-            progress = {"spent": budget.spent, "step": budget.step}
-            save_state(
-                state_file,
-                {"parts": found, "optimiser": optimiser.state(), "average": average.mean} | progress,
-            )
+            _save_state(state_file, parts, optimiser, average, budget)
             if budget.late():
                 log.line(f"flow: stopped at {budget.fraction():.0%}; the same command goes on")
                 raise SystemExit(0)
@@ -161,11 +169,36 @@ def train_flow(
     return text_encoder, transformer
 
 
+def _save_state(
+    path: Path, parts: dict[str, nn.Module], optimiser: Optimiser, average: Average, budget: Budget
+) -> None:
+    state = {name: part.state_dict() for name, part in parts.items()}
+    progress = {"spent": budget.spent, "step": budget.step}
+    save_state(path, {"parts": state, "optimiser": optimiser.state(), "average": average.mean} | progress)
+
+
+def _restore(
+    state: dict[str, Any],
+    parts: dict[str, nn.Module],
+    optimiser: Optimiser,
+    average: Average,
+    budget: Budget,
+) -> Budget:
+    """Puts what _save_state saved in its places; the budget with what is spent of it."""
+    for name, part in parts.items():
+        part.load_state_dict(state["parts"][name])
+    optimiser.load(state["optimiser"])
+    average.mean, average.count = state["average"], state["step"]
+    left = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
+    left.deadline = budget.deadline
+    return left
+
+
 def load_vae(sizes: Sizes, run: Path, device: torch.device) -> Vae:
     """The VAE of stage 2, for use."""
     vae = Vae(sizes.vae)
     vae.load_state_dict(load_state(run / "vae.pt")["model"])
-    return vae.to(device, memory_format=torch.channels_last).eval()
+    return vae.on(device).eval()
 
 
 def main() -> None:
@@ -181,10 +214,10 @@ def main() -> None:
         sizes,
         buckets,
         Prompts(tokenizer, sizes.text_seq_len),
-        arguments.run,
-        device,
-        Budget(arguments.minutes, arguments.steps),
-        log,
+        run=arguments.run,
+        device=device,
+        budget=Budget(arguments.minutes, arguments.steps),
+        log=log,
         compiled=not arguments.no_compile,
         batch=arguments.batch,
         seed=arguments.seed,

@@ -1,7 +1,7 @@
 """Latents and captions of all training scenes, held where the model trains.
 
-Every chunk of scenes belongs to one size of picture. Only captions are needed for distillation; then no latents are
-made.
+Every chunk of scenes belongs to one size of picture. Only captions are needed for distillation; then no
+latents are made.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def make_buckets(
     each = CHUNK if half or vae is None else 4  # on a CPU only tests run
     encoder = None
     if vae is not None:
-        encoder = Vae(vae.sizes).to(device, memory_format=torch.channels_last)
+        encoder = Vae(vae.sizes).on(device)
         encoder.load_state_dict(vae.state_dict())
         encoder.eval()
     count = cut = 0
@@ -79,7 +79,7 @@ def make_buckets(
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 encoded = [
                     encoder.encode_tokens(draw(packed, size, device))
-                    for packed in torch.as_tensor(chunk.packed[:each]).split(ENCODER_BATCH)
+                    for packed in torch.split(torch.as_tensor(chunk.packed[:each]), ENCODER_BATCH)
                 ]
             tokens = torch.cat(encoded).to(torch.bfloat16 if half else torch.float32)
         parts[size].append((tokens, torch.as_tensor(chunk.ids[:each]), torch.as_tensor(chunk.lengths[:each])))

@@ -1,7 +1,7 @@
 """Muon for the matrices inside blocks, AdamW for everything else.
 
-Muon (Jordan et al. 2024) makes a momentum's singular values about equal before it is applied. Matrices of one shape
-are treated as one batch, so a step takes few kernels.
+Muon (Jordan et al. 2024) makes a momentum's singular values about equal before it is applied. Matrices of one
+shape are treated as one batch, so a step takes few kernels.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
     """[n, rows, columns] -> the same with singular values near 1, by Newton-Schulz iterations in bf16."""
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.bfloat16()
+    x: Tensor = matrices.bfloat16()
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        square = x @ x.mT
+        square: Tensor = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
     return x.mT if tall else x
 

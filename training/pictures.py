@@ -23,7 +23,7 @@ def draw(packed: Tensor | np.ndarray, size: tuple[int, int], device: torch.devic
 def held_out_pictures(count: int, size: tuple[int, int], device: torch.device) -> Tensor:
     """The first held-out scenes."""
     packed = torch.as_tensor(pack([sample("held_out", seed) for seed in range(count)]))
-    return torch.cat([draw(part, size, device) for part in packed.split(64)])
+    return torch.cat([draw(part, size, device) for part in torch.split(packed, 64)])
 
 
 def to_bytes(pictures: Tensor) -> np.ndarray:

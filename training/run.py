@@ -123,7 +123,7 @@ class Average:
 
 
 def compile_blocks(modules: Iterable[nn.Module], wanted: bool) -> None:
-    """Compiles each module's forward where it stands: equal blocks share their kernels, so it takes seconds."""
+    """Compiles each module's forward in place: equal blocks share their kernels, so it takes seconds."""
     if not wanted:
         return
     torch._dynamo.config.recompile_limit = 256

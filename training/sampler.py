@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from training.prompts import Prompts
 
 
 class Velocity:
-    """The velocity of one text and size as a function of tokens and sigma; with guidance two passes in one batch.
+    """The velocity of one text and size as a function of tokens and sigma; guidance makes it two passes.
 
-    embeds [B, S, joint]; `empty` are the embeddings of the empty prompt [1, S, joint], needed when guidance is not 1.
+    embeds [B, S, joint]; `empty` are the embeddings of the empty prompt [1, S, joint], needed when guidance
+    is not 1.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Velocity:
 
 
 def fine_sigmas(tokens: int, per_step: int, steps: int = 4) -> list[float]:
-    """A grid with `per_step` parts in every one of the scheduler's `steps`, which it passes through exactly."""
+    """A grid with `per_step` parts in each of the scheduler's `steps`, through whose ends it passes."""
     times = np.linspace(1.0, 0.0, steps * per_step + 1)
     fine = [float(s) for s in shifted(np.maximum(times, 1e-9), shift_mu(tokens, steps))]
     for place, sigma in enumerate(sigmas(tokens, steps)):
@@ -56,7 +58,7 @@ def fine_sigmas(tokens: int, per_step: int, steps: int = 4) -> list[float]:
 @torch.no_grad()
 def midpoint(velocity: Velocity, x: Tensor, grid: Sequence[float]) -> Tensor:
     """Integrates from the grid's first sigma to its last by the midpoint rule, f32."""
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         half = (now + then) / 2
         middle = x + (half - now) * velocity(x, x.new_full((len(x),), now))
         x = x + (then - now) * velocity(middle, x.new_full((len(x),), half))
@@ -66,7 +68,7 @@ def midpoint(velocity: Velocity, x: Tensor, grid: Sequence[float]) -> Tensor:
 @torch.no_grad()
 def euler(velocity: Velocity, x: Tensor, grid: Sequence[float]) -> Tensor:
     """The scheduler's steps along `grid`, f32."""
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         x = x + (then - now) * velocity(x, x.new_full((len(x),), now))
     return x
 
@@ -87,16 +89,16 @@ def generate(
     vae: Vae,
     prompts: Prompts,
     texts: Sequence[str],
+    *,
     seeds: Sequence[int],
     size: tuple[int, int],
     device: torch.device,
-    *,
     guidance: float = 1.0,
     per_step: int = 0,
     batch: int = 64,
 ) -> Tensor:
-    """Pictures [B, 3, height, width] in about [-1, 1]: 4 steps as the page takes them, or `per_step` midpoint steps
-    in each of them with guidance. `size` is (width, height)."""
+    """Pictures [B, 3, height, width] in about [-1, 1]: 4 steps as the page takes them, or `per_step` midpoint
+    steps in each of them with guidance. `size` is (width, height)."""
     rows, columns = size[1] // 16, size[0] // 16
     table = tuple(t.to(device) for t in transformer.table(prompts.text_seq_len, rows, columns))
     grid = fine_sigmas(rows * columns, per_step) if per_step else sigmas(rows * columns, 4)

@@ -17,9 +17,10 @@ FEW = 32  # pictures that are judged sooner than processes start
 
 
 def score(pictures: Sequence[np.ndarray], scenes: Sequence[Scene]) -> dict[str, object]:
-    """Attribute -> share of the pictures, uint8 [H, W, 3], that have it as told, of those whose scene tells it.
+    """Attribute -> share of the pictures, uint8 [H, W, 3], that have it, of those whose scene tells it.
 
-    "right" is the share with nothing wrong; "pairs" that of two-object scenes right in both colours and the relation.
+    "right" is the share with nothing wrong; "pairs" that of two-object scenes right in both colours and the
+    relation.
     """
     if len(pictures) <= FEW:
         verdicts = list(map(judge, pictures, scenes))

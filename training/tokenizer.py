@@ -1,7 +1,7 @@
 """Trains the byte-level BPE of the model on its captions: `python -m training.tokenizer --out DIR`.
 
-Everything but vocabulary and merges (normaliser, split regex, special tokens, template) is that of the tiny model,
-which is Qwen3's, so one code path serves all models. The same captions give the same bytes.
+Everything but vocabulary and merges (normaliser, split regex, special tokens, template) is that of the tiny
+model, which is Qwen3's, so one code path serves all models. The same captions give the same bytes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CAPTIONS = 20_000
 BYTES = 256
 TEMPLATE = "user\nassistant\n\n\n\n"
 COMMON = (
-    "the be to of and a in that have it for not on with he as you do at this but his by from they we say her she or "
-    "an will my one all would there their what so up out if about who get which go me when make can like time no just "
-    "him know take people into year your good some could them see other than then now look only come its over think "
-    "also back after use two how our work first well way even new want because any these give day most us "
-    "please draw paint show picture image photo drawing"
+    "the be to of and a in that have it for not on with he as you do at this but his by from they we say her "
+    "she or an will my one all would there their what so up out if about who get which go me when make can "
+    "like time no just him know take people into year your good some could them see other than then now look "
+    "only come its over think also back after use two how our work first well way even new want because "
+    "any these give day most us please draw paint show picture image photo drawing"
 )
 
 

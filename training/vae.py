@@ -1,8 +1,8 @@
 """Stage 2: trains the VAE on drawn scenes: `python -m training.vae --run DIR --minutes 5`.
 
-The loss is L1, L1 of finite differences on several scales (edges; no pretrained network is needed) and a slight pull
-towards normal latents. Noise on the latents makes the decoder forgive what a sampler leaves. At the end the packed
-channels' statistics are measured; they become the batch norm of the checkpoint.
+The loss is L1, L1 of finite differences on several scales (edges; no pretrained network is needed) and a
+slight pull towards normal latents. Noise on the latents makes the decoder forgive what a sampler leaves. At
+the end the packed channels' statistics are measured; they become the batch norm of the checkpoint.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def measure_statistics(vae: Vae, scenes: Scenes, device: torch.device) -> None:
     chunks, each = (STATISTICS_CHUNKS, CHUNK) if device.type == "cuda" else (2, 2)
     for number in range(min(chunks, scenes.chunks)):
         size = (128, 128) if number % 4 == 3 else (256, 256)
-        for packed in torch.as_tensor(scenes[number].packed[:each]).split(128):
+        for packed in torch.split(torch.as_tensor(scenes[number].packed[:each]), 128):
             tokens = pack(vae.moments(draw(packed, size, device))[0]).flatten(0, 1).double()
             sums[0] += tokens.sum(0)
             sums[1] += (tokens**2).sum(0)
@@ -84,17 +84,17 @@ def measure_statistics(vae: Vae, scenes: Scenes, device: torch.device) -> None:
 @torch.no_grad()
 def reconstruct(vae: Vae, pictures: Tensor) -> Tensor:
     """Encoder's mean through the decoder, a few pictures at a time."""
-    return torch.cat([vae.decode(vae.moments(part)[0]) for part in pictures.split(32)])
+    return torch.cat([vae.decode(vae.moments(part)[0]) for part in torch.split(pictures, 32)])
 
 
 def train_vae(
     sizes: Sizes,
     scenes: Scenes,
+    *,
     run: Path,
     device: torch.device,
     budget: Budget,
     log: Log,
-    *,
     compiled: bool,
     batch: int = 0,
     start: dict[str, Tensor] | None = None,
@@ -105,7 +105,7 @@ def train_vae(
     `start` is a state dict to begin with, `rate` a factor on the learning rate.
     """
     batch = batch or BATCH
-    vae = Vae(sizes.vae).to(device, memory_format=torch.channels_last)
+    vae = Vae(sizes.vae).on(device)
     if start is not None:
         vae.load_state_dict(start)
     optimiser = torch.optim.AdamW(
@@ -125,12 +125,14 @@ def train_vae(
     log.restart_rate()
     while budget.fraction() < 1:
         whole = budget.step % WHOLE_EVERY == WHOLE_EVERY - 1
-        pictures = _batch(scenes, batch, whole, budget.step % 2 == 0, generator, device)
+        pictures = _batch(
+            scenes, batch, whole=whole, crop=budget.step % 2 == 0, generator=generator, device=device
+        )
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * rate * rate_at(budget.fraction())
         with autocast(device):
             loss, l1, edges = losses(vae, pictures)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -151,7 +153,8 @@ def train_vae(
     save_state(run / "vae.pt", {"model": vae.state_dict()})
     state_file.unlink(missing_ok=True)
     log.line(
-        f"vae: {budget.step} steps, held-out psnr {held_out_psnr(vae, device, 256 if device.type == 'cuda' else 2):.2f} dB"
+        f"vae: {budget.step} steps, held-out psnr "
+        f"{held_out_psnr(vae, device, 256 if device.type == 'cuda' else 2):.2f} dB"
     )
     return vae
 
@@ -170,7 +173,7 @@ def _save_state(
 
 
 def _batch(
-    scenes: Scenes, batch: int, whole: bool, crop: bool, generator: torch.Generator, device: torch.device
+    scenes: Scenes, batch: int, *, whole: bool, crop: bool, generator: torch.Generator, device: torch.device
 ) -> Tensor:
     """Pictures of 256x256, or crops of such, or pictures of 128x128, from the chunks that exist already."""
     ready = max(1, scenes.ready())
@@ -196,10 +199,10 @@ def main() -> None:
     train_vae(
         sizes,
         scenes,
-        arguments.run,
-        device,
-        budget,
-        log,
+        run=arguments.run,
+        device=device,
+        budget=budget,
+        log=log,
         compiled=not arguments.no_compile,
         batch=arguments.batch,
     )

@@ -1,8 +1,7 @@
-"""The small model of the project: models/tiny holds its configs and tokenizer, this makes its weights.
+"""The model of the tests: models/tiny holds its configs and tokenizer, this makes its weights.
 
-The weights are random and the same everywhere, so a build needs no download and every picture can be
-compared. It draws colour patterns, not what the prompt says; it stands in where a trained model of this
-size would.
+The weights are random and the same everywhere, so every picture can be compared. It draws colour patterns,
+not what the prompt says; models/mini is the one that has learned to.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from kleinbild.errors import KleinbildError
 from kleinbild.package.check import check
 from kleinbild.package.locate import locate
 from kleinbild.package.site import build_site
-from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, TINY, ExportOptions, export
+from kleinbild.package.source import DEFAULT_BLOCK_SIZE, DEFAULT_WEIGHTS, MINI, ExportOptions, export
 from kleinbild.package.termination import Terminated, sigterm_as_interrupt
 from kleinbild.part_folder import part_path
 from kleinbild.weights import BLOCK_SIZES
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help=f"bundle folder, checkpoint folder, {HUB}, or {TINY!r}: the model that comes with the project; "
+        help=f"bundle folder, checkpoint folder, {HUB}, or {MINI!r}: the model that comes with the project; "
         "the page opens the first",
     )
     command.add_argument("--out", type=Path, default=Path("dist"), metavar="DIST", help="folder to write")

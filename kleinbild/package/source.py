@@ -1,7 +1,8 @@
 """What a user may name as SOURCE, and how it becomes a bundle.
 
 A bundle is used as it is; a checkpoint is exported first, into a folder that the caller gives and removes;
-the word `tiny` means the small model that comes with the project; models of the hub are fetched (locate.py).
+the words `mini` and `tiny` mean the trained model that comes with the project and the one of its tests;
+models of the hub are fetched (locate.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from kleinbild.bundle import Bundle
 from kleinbild.checkpoint.checkpoint import Checkpoint, is_checkpoint
 from kleinbild.checkpoint.configs import INDEX_FILE
+from kleinbild.checkpoint.synthetic import MODELS
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.errors import KleinbildError
 from kleinbild.export import Losses, Variant, export_bundle
@@ -22,9 +24,10 @@ from kleinbild.package.model import Log
 from kleinbild.part_folder import part_path
 from kleinbild.progress import Progress
 
-TINY = "tiny"
+MINI, TINY = "mini", "tiny"
+MINI_FOLDER = MODELS / MINI
 DEFAULT_WEIGHTS: Variant = "q4"
-TINY_WEIGHTS: Variant = "f16"
+OWN_WEIGHTS: Variant = "f16"  # of the project's own models, too small for 4 bits to be worth their loss
 DEFAULT_BLOCK_SIZE = 16
 BUNDLE = "bundle"
 BUNDLE_MARK = "flux2-config.json"
@@ -134,11 +137,13 @@ def open_source(source: str, work: Path, options: ExportOptions, log: Log, *, na
     Raises KleinbildError when it is no model, or when export options are given for a finished bundle.
     """
     options.check()
-    folder = work / "checkpoint" if source == TINY else locate(source, log)
     if source == TINY:
+        folder = work / "checkpoint"
         write_tiny_checkpoint(folder)
-        if not options.given:
-            options = ExportOptions(TINY_WEIGHTS)
+    else:
+        folder = MINI_FOLDER if source == MINI else locate(source, log)
+    if not options.given and (source == TINY or folder.resolve() == MINI_FOLDER):
+        options = ExportOptions(OWN_WEIGHTS)
     kind = identify(folder)
     if kind == "site":
         raise KleinbildError(f"{folder}: already a site; give the bundle or checkpoint it was made from")

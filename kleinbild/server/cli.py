@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+DEFAULT_SITE = Path("dist")
 EXIT_SIGNALLED = 130
 PRECISIONS = ("auto", "f16", "f32")
 ADAPTERS = ("auto", "hardware", "software")
@@ -52,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="serve.py",
         description="Serve the site, or make one picture or measure the GPU with a headless Chromium.",
     )
-    parser.add_argument("--site", type=Path, default=Path("dist"), help="the packaged site (default: dist)")
+    parser.add_argument("--site", type=Path, default=DEFAULT_SITE, help="the packaged site (default: dist)")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on, 0 for any free one (default: 8080)")
     parser.add_argument("--verbose", action="store_true", help="one line a request on stderr")
@@ -219,11 +220,12 @@ def main(
     write_page: WritePage,
     build_site: Callable[[Path, Path, Callable[[str], None]], object],
     page_folders: tuple[Path, ...] = (),
+    own_model: Path | None = None,
 ) -> int:
     """Run serve.py with `argv`; returns the exit status.
 
     `write_page` writes the benchmark's page into a folder; `build_site` packages a model's folder, with the
-    page that is in `page_folders`.
+    page that is in `page_folders`. `generate` takes the folder `own_model` where no site was built or named.
     """
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -236,8 +238,10 @@ def main(
     if args.command == "generate":
         _check_generate(parser, args)
     try:
-        if getattr(args, "model_dir", None) is not None:
-            args.site = _packaged(args.model_dir, Packager(build_site, page_folders))
+        if args.command == "generate":
+            model = args.model_dir or _model_without_site(args.site, own_model)
+            if model is not None:
+                args.site = _packaged(model, Packager(build_site, page_folders))
         asyncio.run(_work(args, write_page))
     except KleinbildError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -246,6 +250,11 @@ def main(
         print("stopped", file=sys.stderr)
         return EXIT_SIGNALLED
     return 0
+
+
+def _model_without_site(site: Path, own_model: Path | None) -> Path | None:
+    """The project's own model, when nobody named a site and none was built."""
+    return own_model if site == DEFAULT_SITE and not site.exists() else None
 
 
 def _packaged(model_dir: Path, packager: Packager) -> Path:

@@ -16,6 +16,7 @@ from kleinbild.package.cli import main
 from kleinbild.package.manifest import Manifest, manifest_from_json
 from kleinbild.package.model_index import manifest_files, read_manifests
 from kleinbild.package.shell import ShellSource
+from kleinbild.package.source import MINI_FOLDER
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +43,7 @@ def small_shell(patch: pytest.MonkeyPatch, folder: Path) -> None:
     templates, scripts = folder / "templates", folder / "scripts"
     (templates / "i18n" / "en").mkdir(parents=True)
     scripts.mkdir()
-    (templates / "i18n" / "en" / "shell.json").write_text('{"shell.language_name": "English"}')
+    (templates / "i18n" / "en" / "shell.json").write_text('{"shell.language_name": "English"}\n')
     (templates / "index.html.j2").write_text("{{ manifest_path }} {{ build }}\n")
     (templates / "bench.html.j2").write_text("{{ build }}\n")
     (templates / "kiosk.html.j2").write_text("{{ build }}\n")
@@ -146,13 +147,23 @@ def test_a_checkpoint_is_exported_on_the_way(built: Path, tmp_path: Path) -> Non
     assert q4 == {(32, False)}
 
 
-def test_tiny_is_the_model_that_comes_with_the_project(tmp_path: Path) -> None:
-    assert main(["site", "tiny", "--out", str(tmp_path / "dist")]) == 0
+@pytest.mark.parametrize(
+    ("source", "folder"), [("mini", MINI_FOLDER), ("tiny", TINY_FOLDER), (str(MINI_FOLDER), MINI_FOLDER)]
+)
+def test_the_models_of_the_project_are_packaged_in_f16(source: str, folder: Path, tmp_path: Path) -> None:
+    assert main(["site", source, "--out", str(tmp_path / "dist")]) == 0
     manifest = manifest_of(tmp_path / "dist")
+    index = json.loads((folder / "model_index.json").read_text())
     assert manifest.weights == "f16"
-    assert manifest.name == json.loads((TINY_FOLDER / "model_index.json").read_text())["name"]
-    assert manifest.notice
+    assert manifest.name == index["name"]
+    assert manifest.notice == index["kleinbild_notice"]
+    assert manifest.config.prompt.text_seq_len == index.get("kleinbild_text_seq_len", 512)
     assert {t.format for t in manifest.tensors} == {"f16", "f32"}
+
+
+def test_the_models_of_the_project_take_other_weights_when_asked(tmp_path: Path) -> None:
+    assert main(["site", "mini", "--out", str(tmp_path / "dist"), "--weights", "q4"]) == 0
+    assert manifest_of(tmp_path / "dist").weights == "q4"
 
 
 def test_options_without_meaning_are_refused(

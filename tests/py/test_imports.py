@@ -38,8 +38,12 @@ TRAINING_PARTS = {
     "scenes": ("training.scenes",),
     # The judge knows what a scene is, and nothing of how it is drawn or made.
     "judge": ("training.judge", "training.scenes.scene"),
+    # What a model is, in torch: nothing of data, losses or runs.
+    "model": ("training.model", "training.config"),
 }
 """Parts of training that stand alone, and all of this project that they may import."""
+TRAINING_USES = {"errors", "config", "weights", "canonical", "checkpoint", "bundle"}
+"""Layers of kleinbild that training may import: what reads and writes models, not what packages or serves."""
 JS_LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "statistics": set(),
@@ -158,7 +162,7 @@ def test_python_imports_run_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", TRAINING_PARTS)
-def test_scenes_and_judge_stand_alone(part: str) -> None:
+def test_parts_of_training_stand_alone(part: str) -> None:
     files = sorted((PROJECT / "training" / part).rglob("*.py"))
     names = {name for path in files for name in imported_names(path)}
     own = {name for name in names if name.split(".")[0] in {"kleinbild", "training"}}
@@ -166,6 +170,11 @@ def test_scenes_and_judge_stand_alone(part: str) -> None:
     own.discard("training.contact_sheet")
     assert own
     assert all(name.startswith(TRAINING_PARTS[part]) for name in own), own
+
+
+def test_training_imports_what_reads_and_writes_models_alone() -> None:
+    for path in sorted((PROJECT / "training").rglob("*.py")):
+        assert set(python_imports(path)) <= TRAINING_USES, path
 
 
 def test_what_is_installed_knows_nothing_of_training() -> None:

@@ -1,4 +1,4 @@
-"""Rotary position embeddings: halves in the text encoder, interleaved pairs on four axes in the transformer."""
+"""Rotary positions: halves in the text encoder, interleaved pairs on four axes in the transformer."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def joint_table(
 def rotate_pairs(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
     """x [..., length, head_dim] whose pairs (2i, 2i + 1) are turned by `joint_table`; same dtype as x."""
     cos, sin = table
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = torch.unflatten(x, -1, (-1, 2)).unbind(-1)
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2).to(x.dtype)

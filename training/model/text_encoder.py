@@ -79,6 +79,9 @@ class Decoder(nn.Module):
 class TextEncoder(nn.Module):
     """The whole part; its state dict has the keys of Qwen3ForCausalLM up to the last tapped layer."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, sizes: TextEncoderSizes, text_seq_len: int) -> None:
         super().__init__()
         self.sizes = sizes

@@ -1,7 +1,7 @@
 """Flux2 transformer: picture tokens, prompt embeddings and a time -> velocity.
 
-Text and picture attend to one another without a mask, pads of the text too; all double blocks share one modulation
-and all single blocks another.
+Text and picture attend to one another without a mask, pads of the text too; all double blocks share one
+modulation and all single blocks another.
 """
 
 from __future__ import annotations
@@ -58,6 +58,18 @@ class FeedForward(nn.Module):
 class JointAttention(nn.Module):
     """Attention of a double block: two streams, each with projections of its own."""
 
+    to_q: nn.Linear
+    to_k: nn.Linear
+    to_v: nn.Linear
+    add_q_proj: nn.Linear
+    add_k_proj: nn.Linear
+    add_v_proj: nn.Linear
+    to_add_out: nn.Linear
+    norm_q: nn.RMSNorm
+    norm_k: nn.RMSNorm
+    norm_added_q: nn.RMSNorm
+    norm_added_k: nn.RMSNorm
+
     def __init__(self, sizes: TransformerSizes) -> None:
         super().__init__()
         width, self.head = sizes.hidden_size, sizes.attention_head_dim
@@ -69,7 +81,7 @@ class JointAttention(nn.Module):
 
     def forward(self, text: Tensor, picture: Tensor, table: Table) -> tuple[Tensor, Tensor]:
         def heads(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (-1, self.head))
+            return torch.unflatten(x, -1, (-1, self.head))
 
         q = torch.cat(
             [self.norm_added_q(heads(self.add_q_proj(text))), self.norm_q(heads(self.to_q(picture)))], 1
@@ -156,6 +168,8 @@ class TimestepEmbedder(nn.Module):
 
 class TimeEmbedding(nn.Module):
     """Sinusoids of 1000 sigma, through the embedder."""
+
+    frequencies: Tensor
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

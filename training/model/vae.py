@@ -1,11 +1,12 @@
-"""Flux2-type VAE: picture [B, 3, H, W] in [-1, 1] <-> normalised tokens [B, H/16 * W/16, 4 * latent_channels].
+"""Flux2-type VAE: picture [B, 3, H, W] in [-1, 1] <-> normalised tokens [B, H/16 * W/16, packed channels].
 
-The state dict has the keys of AutoencoderKLFlux2, the running statistics of the packed channels among them; those
-are measured after training (training/vae.py) and only applied here.
+The state dict has the keys of AutoencoderKLFlux2, the running statistics of the packed channels among them;
+those are measured after training (training/vae.py) and only applied here.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -92,9 +93,7 @@ class Level(nn.Module):
     def __init__(self, inputs: int, outputs: int, layers: int, groups: int, sampler: str) -> None:
         super().__init__()
         widths = [inputs] + [outputs] * layers
-        self.resnets = nn.ModuleList(
-            ResnetBlock(a, b, groups) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.resnets = nn.ModuleList(ResnetBlock(a, b, groups) for a, b in itertools.pairwise(widths))
         if sampler == "down":
             self.downsamplers = nn.ModuleList([Downsample(outputs)])
         elif sampler == "up":
@@ -180,6 +179,10 @@ class Vae(nn.Module):
         self.decoder = PictureDecoder(sizes.decoder_channels, latents, layers, groups)
         self.bn = PackedStatistics(4 * latents)
 
+    def on(self, device: torch.device) -> Vae:
+        """Itself, moved to `device` with channels last, which its convolutions are quickest with."""
+        return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
     def moments(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """mean, log variance, each [B, latent_channels, H/8, W/8]."""
         mean, log_variance = self.quant_conv(self.encoder(picture)).chunk(2, 1)
@@ -209,4 +212,4 @@ def pack(z: Tensor) -> Tensor:
 
 def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
     """The inverse of `pack`."""
-    return F.pixel_shuffle(tokens.transpose(1, 2).unflatten(2, (rows, columns)), 2)
+    return F.pixel_shuffle(torch.unflatten(tokens.transpose(1, 2), 2, (rows, columns)), 2)

@@ -32,7 +32,6 @@ FIELDS = (
     "period",  # of the texture, in shorter sides
     "texture_cos",  # direction across stripes
     "texture_sin",
-    "other_share",  # of stripes: how much of them has the other colour
 )
 WIDTH = len(FIELDS)
 MAX_PRIMITIVES = 12
@@ -76,7 +75,6 @@ class Canvas:
         rgb2: RGB = (0.0, 0.0, 0.0),
         period: float = 1.0,
         angle: float = 0.0,
-        other_share: float = 0.5,
     ) -> None:
         """Draw an outline on what is there; lengths and angles as in FIELDS, angles in radians."""
         assert len(self.rows) < MAX_PRIMITIVES, "a scene of too many primitives"
@@ -97,7 +95,6 @@ class Canvas:
                 period,
                 math.cos(angle),
                 math.sin(angle),
-                other_share,
             )
         )
 

@@ -89,5 +89,4 @@ def _draw_item(canvas: Canvas, item: Item) -> None:
         rgb2=WHITE,
         period=item.radius * (0.5 if fill == "stripes" else 0.46),
         angle=math.pi / 4,
-        other_share=0.35,
     )

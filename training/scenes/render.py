@@ -29,13 +29,28 @@ def render(packed: Tensor, height: int, width: int) -> Tensor:
     pictures = torch.zeros(packed.shape[0], 3, height, width, device=device)
     for row in range(packed.shape[1]):
         pictures = paint(
-            pictures, packed[:, row].clone(), x, y, frame_y, width / short, height / short, short
+            pictures,
+            packed[:, row].clone(),
+            x,
+            y,
+            frame_y,
+            wide=width / short,
+            high=height / short,
+            short=short,
         )
     return pictures
 
 
 def _paint(
-    pictures: Tensor, row: Tensor, x: Tensor, y: Tensor, frame_y: Tensor, wide: float, high: float, short: int
+    pictures: Tensor,
+    row: Tensor,
+    x: Tensor,
+    y: Tensor,
+    frame_y: Tensor,
+    *,
+    wide: float,
+    high: float,
+    short: int,
 ) -> Tensor:
     """`pictures` with one primitive of each scene on top."""
     field = dict(zip(FIELDS, row.unbind(-1), strict=True))
@@ -169,7 +184,7 @@ def _other_share(
     along = (field["texture_cos"] * away_x + field["texture_sin"] * away_y) / period
     across = (field["texture_cos"] * away_y - field["texture_sin"] * away_x) / period
     wave, cross_wave = _triangle(along), _triangle(across)
-    stripes = _cover((wave - field["other_share"] / 2) * period, short)
+    stripes = _cover((wave - 0.25) * period, short)
     from_dot = torch.sqrt(wave**2 + cross_wave**2) - 0.27
     dots = _cover(from_dot * period, short)
     crossed = _cover((cross_wave - 0.25) * period, short)

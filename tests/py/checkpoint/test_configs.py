@@ -256,6 +256,11 @@ BAD_VALUES: list[tuple[str, str, object]] = [
     ("model_index", "text_encoder_out_layers", [18, 9]),
     ("model_index", "text_encoder_out_layers", [0, 9]),
     ("model_index", "text_encoder_out_layers", []),
+    ("model_index", "kleinbild_text_seq_len", 15),
+    ("model_index", "kleinbild_text_seq_len", 4097),
+    ("model_index", "kleinbild_text_seq_len", 64.0),
+    ("model_index", "kleinbild_text_seq_len", "64"),
+    ("model_index", "kleinbild_text_seq_len", True),
 ]
 
 
@@ -336,6 +341,12 @@ def test_the_small_decoder(tmp_path: Path) -> None:
 def test_a_pad_token_saved_as_an_object(tmp_path: Path) -> None:
     pad = {"pad_token": {"content": "<|endoftext|>", "special": True}}
     assert read_model_config(make_checkpoint(tmp_path, tokenizer=pad, weights=False)) == TINY
+
+
+@pytest.mark.parametrize("length", [16, 64, 4096])
+def test_a_model_may_be_trained_with_another_length_of_text(tmp_path: Path, length: int) -> None:
+    folder = make_checkpoint(tmp_path, model_index={"kleinbild_text_seq_len": length}, weights=False)
+    assert read_model_config(folder) == replace(TINY, prompt=replace(PROMPT, text_seq_len=length))
 
 
 def test_the_prompt_template() -> None:

@@ -14,6 +14,9 @@ import pytest
 from server.fake_site import write_fake_site
 from server.raw_http import ROOT, running_server
 
+from kleinbild.errors import KleinbildError
+from kleinbild.server.cli import main
+
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "serve.py"), *map(str, arguments)]
@@ -123,3 +126,30 @@ def test_verbose_logs_requests(fake_site: Path) -> None:
         process.terminate()
         _, stderr = process.communicate(timeout=20)
     assert stderr == "GET /sw.js HTTP/1.0 200 883\n" or stderr.startswith("GET /sw.js HTTP/1.0 200 ")
+
+
+def test_generate_without_a_site_takes_the_model_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no site was built the model is packaged into the cache; a built or named one is taken."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = tmp_path / "model"
+    model.mkdir()
+    packaged: list[Path] = []
+
+    def build(source: Path, out: Path, log: Callable[[str], None]) -> None:
+        packaged.append(source)
+        raise KleinbildError("as far as this test goes")
+
+    def generate(*options: str) -> str:
+        words = ["generate", "--prompt", "x", "--output", "x.png", *options]
+        assert main(words, write_page=lambda root: None, build_site=build, own_model=model) == 1
+        return capsys.readouterr().err
+
+    assert "as far as this test goes" in generate()
+    assert packaged == [model]
+    assert "no such folder" in generate("--site", "elsewhere")
+    Path("dist").mkdir()
+    assert "dist" in generate()
+    assert packaged == [model]

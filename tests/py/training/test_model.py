@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from training.checkpoint import new_parts, write_checkpoint  # noqa: E402
 from training.config import MINI, Sizes  # noqa: E402
 from training.model import schedule  # noqa: E402
+from training.model.vae import Vae  # noqa: E402
 from training.tokenizer import train_tokenizer  # noqa: E402
 
 TOLERANCE = 1e-5
@@ -27,7 +28,9 @@ def parts() -> dict[str, Any]:
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn_like(parameter)
             parameter.data = parameter.data.bfloat16().float()
-    bn = found["vae"].bn
+    vae = found["vae"]
+    assert isinstance(vae, Vae)
+    bn = vae.bn
     bn.running_mean.copy_(torch.randn(len(bn.running_mean)).bfloat16())
     bn.running_var.copy_((torch.rand(len(bn.running_var)) + 0.5).bfloat16())
     return found

@@ -73,20 +73,22 @@ def compressed(picture: Bytes) -> Bytes:
     return np.asarray(Image.open(stored))
 
 
-@pytest.mark.parametrize("change", [np.asarray, noisy, blurred, compressed])
+@pytest.mark.parametrize(
+    ("change", "every", "most"), [(np.asarray, 1, 2), (noisy, 2, 1), (blurred, 2, 1), (compressed, 2, 1)]
+)
 def test_rendered_scenes_are_right_also_when_disturbed(
-    objects: Drawn, every_kind: Drawn, change: Callable[[Bytes], Bytes]
+    objects: Drawn, every_kind: Drawn, change: Callable[[Bytes], Bytes], every: int, most: int
 ) -> None:
     wrong = [
         (scene, verdict)
-        for scene, p in objects + every_kind
+        for scene, p in (objects + every_kind)[::every]
         if not (verdict := judge(change(p), scene)).right
     ]
-    assert len(wrong) <= 2, wrong
+    assert len(wrong) <= most, wrong
 
 
 def test_rendered_scenes_are_right_at_256() -> None:
-    wrong = [scene for scene, picture in drawn(16, 256, EVALUATION, 700) if not judge(picture, scene).right]
+    wrong = [scene for scene, picture in drawn(8, 256, EVALUATION, 700) if not judge(picture, scene).right]
     assert not wrong
 
 
