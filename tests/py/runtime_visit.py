@@ -37,7 +37,7 @@ SABOTAGE = """
   };
 }
 """
-# `make` gives everything that a picture's call was told, its PNG as a digest, and how it ended.
+# `make` gives everything that a picture's call was told, its pixels as a digest, and how it ended.
 SETUP = """async () => {
   const page = await (await fetch("/")).text();
   const site = JSON.parse(/id="kleinbild">([^<]*)</.exec(page)[1]);
@@ -48,6 +48,13 @@ SETUP = """async () => {
   const state = globalThis.runtime = { client, base, site, devices: 0 };
   notes.onmessage = ({ data }) => { state.devices = data.devices ?? state.devices; };
   state.sabotage = (plan) => notes.postMessage(plan);
+  // Its texts tell how long the picture took: only its pixels are the same again.
+  const pixelsOf = async (png) => {
+    const picture = await createImageBitmap(new Blob([png]));
+    const context = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+    context.drawImage(picture, 0, 0);
+    return context.getImageData(0, 0, picture.width, picture.height).data;
+  };
   state.start = () => client.start({ manifestUrl: site.manifest, precision: "auto" });
   state.make = async (wanted) => {
     const { seed = 1, steps = 4, side = 16, prompt = "a red fox", preview = false, cancelAt = -1 } = wanted;
@@ -73,7 +80,7 @@ SETUP = """async () => {
           ...(preview && { onPreview }),
         },
       );
-      const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", png));
+      const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", await pixelsOf(png)));
       told.digest = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     } catch (error) {
       Object.assign(told, { code: error.code ?? "", message: error.message });
@@ -94,7 +101,7 @@ class Runtime:
         self.page = page
 
     def make(self, **asked: Any) -> Told:
-        """One picture: what its call was told, its PNG's digest, `code` and `message` when there is none."""
+        """One picture: what its call was told, its pixels' digest, `code` and `message` when there is none."""
         told: Told = self.page.evaluate("asked => runtime.make(asked)", asked)
         return told
 
