@@ -40,8 +40,8 @@ test-py: $(VENV)/.test node_modules/.package-lock.json ## pytest: packager, serv
 test-dawn: $(VENV)/.test node_modules/.package-lock.json $(LAVAPIPE) ## pytest: the page's pipeline on Node's WebGPU
 	$(BIN)/pytest tests/dawn
 
-test-browser: $(VENV)/.test chromium ## pytest: the page in headless Chromium
-	$(BIN)/pytest tests/browser
+test-browser: $(VENV)/.test chromium ## pytest: the page in headless Chromium, two files at a time: they wait a lot
+	$(BIN)/pytest tests/browser -n 2 --dist loadfile
 
 chromium:
 	@command -v "$${CHROMIUM:-$(or $(CHROMIUM),chromium)}" >/dev/null || { \
