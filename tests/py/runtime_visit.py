@@ -101,7 +101,7 @@ class Runtime:
         self.page = page
 
     def make(self, **asked: Any) -> Told:
-        """One picture: what its call was told, its pixels' digest, `code` and `message` when there is none."""
+        """One picture: what its call was told, its pixels' digest, `code` and `message` if there is none."""
         told: Told = self.page.evaluate("asked => runtime.make(asked)", asked)
         return told
 
