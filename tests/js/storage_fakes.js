@@ -69,7 +69,9 @@ async function respond(answer, signal, whole, from) {
   if (answer === "down") throw new TypeError("Failed to fetch");
   if (answer === "hang") {
     return new Promise((/** @type {(value: Response) => void} */ _, reject) => {
-      signal?.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+      const abort = () => reject(new DOMException("aborted", "AbortError"));
+      if (signal?.aborted) abort();
+      else signal?.addEventListener("abort", abort);
     });
   }
   if (typeof answer === "number") return new Response("", { status: answer });

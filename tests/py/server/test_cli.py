@@ -109,7 +109,7 @@ def test_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:
 
 def test_usage_errors_exit_2() -> None:
     assert run("bench", "--model", "huge").returncode == 2
-    assert run("kiosk").returncode == 2
+    assert run("kiosk", "--fullscreen").returncode == 2
     assert run("generate", "--prompt", "x").returncode == 2
     assert run("--port", "1", "generate", "--prompt", "x", "--output", "x.png").returncode == 2
 

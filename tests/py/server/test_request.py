@@ -36,6 +36,7 @@ def job(notes: list[str] | None = None, **changes: Any) -> Job:
         "adapter": "auto",
         "dump": None,
         "memory_budget": None,
+        "preview": False,
         "verbose": False,
     }
     return make_job(GenerateOptions(**(given | changes)), MODEL, ([] if notes is None else notes).append)
