@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from browser_visits import FLAGS
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from server.raw_http import Server, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -78,13 +78,19 @@ def launch_flags() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """The one of this process: there cannot be two."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
     """$CHROMIUM or /usr/bin/chromium without a window, with WebGPU on SwiftShader."""
-    with sync_playwright() as playwright:
-        executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        launched = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield launched
-        launched.close()
+    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    launched = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    yield launched
+    launched.close()
 
 
 @pytest.fixture

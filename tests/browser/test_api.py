@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from png_pixels import pixels
 from server.test_serve_api import Api, running_api
 
 SMALL: dict[str, Any] = {"prompt": "a red fox", "seed": 5, "steps": 1}
@@ -51,9 +52,9 @@ def test_the_three_faces_make_the_same_picture(api: Api) -> None:
     assert size(native) == (16, 16)
     openai = SMALL | {"size": "16x16", "response_format": "b64_json"}
     made = api.json("POST", "/v1/images/generations", openai)
-    assert base64.b64decode(made["data"][0]["b64_json"]) == native
+    assert pixels(base64.b64decode(made["data"][0]["b64_json"])) == pixels(native)
     a1111 = api.json("POST", "/sdapi/v1/txt2img", SMALL | SIDE)
-    assert base64.b64decode(a1111["images"][0]) == native
+    assert pixels(base64.b64decode(a1111["images"][0])) == pixels(native)
     metrics = api.wait("/metrics", "kleinbild_gpu_memory_needed_bytes")
     assert 'kleinbild_stage_seconds_count{stage="transformer"} 3.0' in metrics
 
@@ -82,5 +83,5 @@ def test_a_killed_browser_is_replaced_and_no_request_lost(api: Api) -> None:
         api.wait(f"/jobs/{job}", '"transformer"')
         os.kill(api.browser(), signal.SIGKILL)
         api.wait(f"/jobs/{job}", '"done"')
-        assert base64.b64decode(waiting.result()["images"][0]) == before
+        assert pixels(base64.b64decode(waiting.result()["images"][0])) == pixels(before)
     assert "kleinbild_engine_restarts_total 1.0" in api.ask("GET", "/metrics")[1].decode()

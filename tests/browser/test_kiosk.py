@@ -20,7 +20,7 @@ import pytest
 import zxingcpp
 from kiosk_run import Kiosk, descendants, free_port, running_kiosk
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright
 
 # The model, what is known of it, and measurements: nothing of anybody.
 KEPT_WHEN_A_VISITOR_LEAVES = ("kleinbild/weights/", "kleinbild/models/", "kleinbild/kernels/")
@@ -51,21 +51,15 @@ LIST_FILES = """async () => {
 
 
 @pytest.fixture(scope="module")
-def kiosk(tiny_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kiosk]:
+def kiosk(
+    tiny_site: Path, tmp_path_factory: pytest.TempPathFactory, playwright: Playwright
+) -> Iterator[Kiosk]:
     folder = tmp_path_factory.mktemp("kiosk")
     take_home = {"address": "127.0.0.1", "port": free_port(), "minutes": 1, "downloads": 2}
-    with (
-        sync_playwright() as playwright,
-        running_kiosk(
-            tiny_site,
-            folder,
-            {**OPERATOR, "take_home": take_home},
-            playwright,
-            "--take-home",
-            "--page-timeout",
-            "10",
-        ) as running,
-    ):
+    operator = {**OPERATOR, "take_home": take_home}
+    with running_kiosk(
+        tiny_site, folder, operator, playwright, "--take-home", "--page-timeout", "10"
+    ) as running:
         yield running
 
 
