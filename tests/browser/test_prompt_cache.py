@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from browser_visits import PICTURE_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, Page, expect
+from png_pixels import pixels
 from server.raw_http import Server
 
 FORGET_SECONDS = 10.0
@@ -49,7 +50,7 @@ def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
 
 
 def picture(one: Visit) -> tuple[bytes, bool]:
-    """The PNG of PROMPT under a fixed seed, and whether the text encoder ran for it."""
+    """The pixels of PROMPT under a fixed seed, and whether the text encoder ran for it."""
     page = one.page
     page.evaluate("titles.length = 0")
     for name, value in (
@@ -70,7 +71,7 @@ def picture(one: Visit) -> tuple[bytes, bool]:
         page.click("#download")
     titles: list[str] = page.evaluate("titles")
     assert any(title.startswith("Exposing") for title in titles), titles
-    return Path(started.value.path()).read_bytes(), READING in titles
+    return pixels(Path(started.value.path()).read_bytes()), READING in titles
 
 
 def kept(page: Page) -> dict[str, str]:
