@@ -32,7 +32,7 @@ function writeNpy(path, { dtype, shape, data }) {
 
 /** @param {string} site */
 function openSite(site) {
-  const [name] = readdirSync(join(site, "models"));
+  const [name] = readdirSync(join(site, "models")).filter((file) => file !== "index.json");
   const manifest = parseManifest(JSON.parse(readFileSync(join(site, "models", name ?? ""), "utf8")));
   const refs = new Map([manifest.tokenizer, ...manifest.shards].map((file) => [file.sha256, file]));
   /** @type {Map<string, Buffer>} plain */
