@@ -45,7 +45,7 @@ def compare(tmp_path: Path, draw: Draw, options: ExportOptions) -> Arrays:
     )
     bundle = tmp_path / "bundle"
     export(checkpoint, bundle, options, log=lambda _: None)
-    build_site(str(bundle), tmp_path / "dist", options=ExportOptions(), log=lambda _: None)
+    build_site([str(bundle)], tmp_path / "dist", options=ExportOptions(), log=lambda _: None)
     latents = np.random.default_rng(options.block_size).standard_normal(
         (128, HEIGHT // 16, WIDTH // 16), np.float32
     )

@@ -21,7 +21,7 @@ SIDE_TOKENS = 4
 def test_page_equals_the_graphs(tmp_path: Path, draw: Draw) -> None:
     """Arrays of the graphs' float32 copy, run by ONNX Runtime on the stored codes and scales."""
     bundle = unpack_seedlike(tmp_path / "bundle")
-    build_site(str(bundle), tmp_path / "dist", options=ExportOptions(), log=lambda _: None)
+    build_site([str(bundle)], tmp_path / "dist", options=ExportOptions(), log=lambda _: None)
     golden = np.load(GOLDEN / "seedlike_p0.npz")
     latents = golden["latents_init"][0].T.reshape(-1, SIDE_TOKENS, SIDE_TOKENS)
     side = 16 * SIDE_TOKENS
