@@ -72,6 +72,20 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
+def url(tiny_site: Path, serve: Serve) -> str:
+    """Where the small model's site is served."""
+    return f"http://{serve(tiny_site).authority}"
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go: $KLEINBILD_SHOTS to look at them, else a folder that pytest forgets."""
+    folder = Path(os.environ.get("KLEINBILD_SHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def launch_flags() -> list[str]:
     """What `browser` was started with, for a test that starts one of its own."""
     return FLAGS

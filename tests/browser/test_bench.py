@@ -7,14 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_visits import DESKTOP, NO_ADAPTER, PHONE, visit
 from playwright.sync_api import Browser, Page, expect
-from server.raw_http import ROOT, Server
+from server.raw_http import ROOT
 
 RUN_TIMEOUT_S = 240
 ROW_TIMEOUT_MS = 120_000
@@ -47,12 +46,6 @@ def test_the_command_line_measures_without_a_model(tmp_path: Path) -> None:
         if "percent" in row:
             assert row["percent"] == pytest.approx(100 * row["tflops"] / result["peak"]["tflops"])
         assert row["name"] in run.stdout
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where a site with its benchmark page is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 def look(page: Page, shots: Path, state: str) -> None:

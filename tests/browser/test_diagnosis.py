@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe import violations
 from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, Page, Route, expect
-from server.raw_http import Server
 
 SECRET = "a red fox that is nobody's business"
 KEPT = """async () => {
@@ -29,20 +26,6 @@ TITLES = """() => {
 }"""
 MEASURING = "Measuring kernels on your GPU"
 LOADED = "#diagnosis-sections:not([hidden])"
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where screenshots go: $KLEINBILD_SHOTS to look at them, else a folder that pytest forgets."""
-    folder = Path(os.environ.get("KLEINBILD_SHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def look(page: Page, shots: Path, state: str) -> None:

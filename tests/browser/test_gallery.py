@@ -17,7 +17,6 @@ from browser_visits import DESKTOP, PHONE, PICTURE_TIMEOUT_MS, Visit, visit
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, Page, expect
-from server.raw_http import Server
 
 MANY = 2000
 FEW = 24
@@ -118,12 +117,6 @@ OPEN_MS = """async () => {
   }
   return Math.min(...times);
 }"""
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 @pytest.fixture

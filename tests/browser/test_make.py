@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe import violations
 from browser_visits import DESKTOP, NO_WEBGPU, PICTURE_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, Page, expect
-from server.raw_http import Server
 
 LANGUAGES = {"en": "ltr", "de": "ltr", "ar": "rtl"}
 # CSS pixels of a 1280 pixel window at 200 % and at 400 % zoom.
@@ -38,12 +37,6 @@ FAKE_PREVIEW = """() => {
   canvas.getContext("2d").fillRect(0, 0, canvas.width, canvas.height / 2);
   document.querySelector("#frame").dataset.preview = "";
 }"""
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 @pytest.fixture

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, visit
 from playwright.sync_api import Browser, Page, expect
-from server.raw_http import Server
 
 VIEWS = [
     (name, size, scheme)
@@ -22,20 +19,6 @@ UNLABELLED = """() => [...document.querySelectorAll("input, textarea, button, pr
   .filter((one) => !one.labels?.length && !one.textContent.trim())
   .filter((one) => !one.ariaLabel && !one.getAttribute("aria-labelledby"))
   .map((one) => one.id)"""
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where screenshots go: $KLEINBILD_SHOTS to look at them, else a folder that pytest forgets."""
-    folder = Path(os.environ.get("KLEINBILD_SHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def look(page: Page, shots: Path, state: str) -> None:

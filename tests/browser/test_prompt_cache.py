@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from browser_visits import PICTURE_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, Page, expect
 from png_pixels import pixels
-from server.raw_http import Server
 
 FORGET_SECONDS = 10.0
 READING = "Reading the prompt"
@@ -41,12 +38,6 @@ DAMAGE_PROMPT = """async (name) => {
   await writable.write({ type: "write", position: 1000, data: new Uint8Array(64).fill(255) });
   await writable.close();
 }"""
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 def picture(one: Visit) -> tuple[bytes, bool]:

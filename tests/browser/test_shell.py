@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
 from browser_visits import DESKTOP, PHONE, visit
 from playwright.sync_api import Browser, expect
-from server.raw_http import Server
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 def test_the_language_changes_at_once_and_is_remembered(browser: Browser, url: str) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
 from browser_visits import PICTURE_TIMEOUT_MS, WHOLE_MODEL, visit
 from playwright.sync_api import Browser, Page, Route, expect
-from server.raw_http import Server
 
 LIST_FILES = """async () => {
   let folder = await navigator.storage.getDirectory();
@@ -30,12 +27,6 @@ WRITE_FILE = """async ([name, bytes]) => {
   await writable.write(new Uint8Array(bytes));
   await writable.close();
 }"""
-
-
-@pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Callable[[Path], Server]) -> str:
-    """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
 
 
 def stored(page: Page) -> dict[str, int]:
