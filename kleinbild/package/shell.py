@@ -35,7 +35,7 @@ TEMPLATES = ("index.html", BENCH_PAGE, KIOSK_PAGE, "sw.js", "app.webmanifest")
 VIEWS = ("make", "gallery", "models", "diagnosis")
 """Every view that there may be, in the order of the navigation; those with a template are on the page."""
 FIRST_STYLES = ("theme.css", "page.css")
-OTHER_PAGES_STYLES = frozenset({"bench.css", "kiosk.css"})
+OTHER_PAGES_STYLES = frozenset({"bench.css", "kiosk.css", "kiosk_making.css", "kiosk_dialogs.css"})
 SHIPPED_SUFFIXES = {".js", ".wgsl", ".css", ".svg", ".png", ".webp", ".ico", ".woff2", ".json"}
 MAX_SHELL_FILE_BYTES = 16 * 1024 * 1024
 BUILD_ID_CHARACTERS = 12
