@@ -119,10 +119,12 @@ export function linearShapes(manifest) {
   }
   const sorted = [...shapes.values()].sort((a, b) => Number(b.leads) - Number(a.leads) || b.part - a.part);
   const near = (/** @type {number} */ a, /** @type {number} */ b) => Math.max(a, b) <= NEAR_ROWS * Math.min(a, b);
-  return sorted
-    .filter(({ group, columns, rows }, i) => (
-      !sorted.slice(0, i).some((other) => other.group === group && other.columns === columns && near(other.rows, rows))))
-    .map(({ entries, columns, rows, share, leads }) => ({ entries, columns, rows, share, leads }));
+  /** @type {typeof sorted} */
+  const kept = [];
+  for (const shape of sorted) {
+    if (!kept.some(({ group, columns, rows }) => group === shape.group && columns === shape.columns && near(rows, shape.rows))) kept.push(shape);
+  }
+  return kept.map(({ entries, columns, rows, share, leads }) => ({ entries, columns, rows, share, leads }));
 }
 
 /**
