@@ -11,8 +11,8 @@ from kleinbild.server.api import schemas
 from kleinbild.server.api.operation import Operation
 
 DESCRIPTION = (
-    "Pictures from FLUX.2 Klein, made one after another by a page in a headless Chromium. Three faces on one "
-    "queue: a native one (/jobs), OpenAI's (/v1) and A1111's (/sdapi). No previews."
+    "Pictures from FLUX.2 Klein, made one after another by a page in a Chromium. Three faces on one queue: a "
+    "native one (/jobs), OpenAI's (/v1) and A1111's (/sdapi)."
 )
 REFUSALS = {
     400: "The request is wrong.",
@@ -26,7 +26,7 @@ REFUSALS = {
     422: "A field is wrong.",
     429: "The queue is full, or too many jobs are being watched: Retry-After says when to ask again.",
     500: "The engine or the server failed.",
-    503: "The engine is down, or the server is stopping: Retry-After says when to ask again.",
+    503: "There is no engine now, or the server is stopping: Retry-After says when to ask again.",
 }
 
 

@@ -20,6 +20,7 @@ MAX_WAITING = 10_000
 MAX_KEEP_SECONDS = 7 * 24 * 3600
 MAX_KEEP_MB = 1 << 20
 MAX_GRACE_SECONDS = 3600
+MAX_PAGE_WAIT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ApiArguments:
     precision: str
     adapter: str
     memory_budget: float | None
+    attach: bool
+    page_wait: int
     verbose: bool
 
 
@@ -82,13 +85,15 @@ def check(given: ApiArguments, environ: Mapping[str, str]) -> Settings:
     _range("--keep-seconds", given.keep_seconds, 1, MAX_KEEP_SECONDS)
     _range("--keep-mb", given.keep_mb, 16, MAX_KEEP_MB)
     _range("--grace", given.grace, 0, MAX_GRACE_SECONDS)
+    _range("--page-wait", given.page_wait, 0, MAX_PAGE_WAIT_SECONDS)
+    page_seconds = given.page_wait if given.attach else None
     return Settings(
         name=name,
         scheme="http" if context is None else "https",
         key=key,
         context=context,
         cors=tuple(check_origin(origin) for origin in given.cors),
-        queue=QueueLimits(given.max_waiting, given.keep_seconds, given.keep_mb << 20),
+        queue=QueueLimits(given.max_waiting, given.keep_seconds, given.keep_mb << 20, page_seconds),
         limits=limits,
     )
 

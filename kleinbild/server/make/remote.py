@@ -127,7 +127,7 @@ class Remote:
         )
         told = messages.parse_message(said)
         assert isinstance(told, messages.ErrorMessage)
-        if told.code in ("stopping", "no-key", "engine-down"):
+        if told.code in ("stopping", "no-key", "engine-down", "no-page"):
             return KleinbildError(f"{self._url}: {told.message}")
         return PageError(told.code, told.message)
 

@@ -29,6 +29,8 @@ GIVEN = ApiArguments(
     precision="auto",
     adapter="auto",
     memory_budget=None,
+    attach=False,
+    page_wait=60,
     verbose=False,
 )
 
