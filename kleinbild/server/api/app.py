@@ -69,12 +69,8 @@ class _Own:
         self._metrics = metrics
 
     def operations(self) -> list[Operation]:
-        health = s.record(
-            status={"enum": ["ok", "starting", "no-page"]},
-            build=s.STRING,
-            models=s.array(s.STRING),
-            api=s.BOOLEAN,
-        )
+        states = {"enum": ["ok", "starting", "no-page"]}
+        health = s.record(status=states, build=s.STRING, models=s.array(s.STRING), api=s.BOOLEAN)
         return [
             Operation(
                 "GET",

@@ -46,7 +46,9 @@ class Server:
         async with self.client.request(method, self.url + path, json=body, headers=headers) as answer:
             return Reply(answer.status, dict(answer.headers), await answer.read())
 
-    async def page(self, *, token: str | None = None, build: str = BUILD, origin: str | None = None) -> Socket:
+    async def page(
+        self, *, token: str | None = None, build: str = BUILD, origin: str | None = None
+    ) -> Socket:
         """A page that wants to be the engine; nobody has answered it yet."""
         return await self.client.ws_connect(
             self.url + attached.PATH,
@@ -80,12 +82,13 @@ async def job_of(page: Socket) -> int:
     return number
 
 
-async def finish(page: Socket, number: int) -> None:
-    """`page` has made the picture."""
+async def finish(page: Socket, number: int, *, preview: bool = False) -> None:
+    """`page` has made the picture, and shown what it looked like before when `preview`s are wanted."""
     size = {"width": 16, "height": 16}
     await page.send_json({"type": "progress", "stage": "transformer", "step": 1, "steps": 1, "fraction": 0.9})
-    await page.send_json({"type": "preview", "job": number, "step": 1, "width": 2, "height": 1})
-    await page.send_bytes(png(2, 1))
+    if preview:
+        await page.send_json({"type": "preview", "job": number, "step": 1, "width": 2, "height": 1})
+        await page.send_bytes(png(2, 1))
     await page.send_json({"type": "result", "job": number, "seconds": {"transformer": 0.5}} | size)
     await page.send_bytes(png(16, 16))
 
@@ -106,9 +109,7 @@ async def waiting_server(site: Path, page_seconds: float) -> AsyncIterator[Serve
         await queue.close(0)
 
 
-def on_a_server(
-    site: Path, test: Callable[[Server], Awaitable[None]], *, page_seconds: float = 30.0
-) -> None:
+def on_a_server(site: Path, test: Callable[[Server], Awaitable[None]], *, page_seconds: float = 30.0) -> None:
     async def run() -> None:
         async with waiting_server(site, page_seconds) as server:
             await test(server)
@@ -123,7 +124,7 @@ def test_the_open_page_makes_the_pictures_of_all_faces(fake_site: Path) -> None:
         page = await server.attached_page()
         assert server.queue.engine is not None
         assert server.queue.engine.device == "a GPU, auto"
-        await finish(page, await job_of(page))
+        await finish(page, await job_of(page), preview=True)
         assert (await waiting).status == 200
         await page.send_json({"type": "memory", "least": 1, "whole": 2, "budget": 3})
         job = (await server.ask("POST", "/jobs", PICTURE)).json["id"]
@@ -182,10 +183,11 @@ def test_without_a_page_a_picture_waits_a_while(fake_site: Path) -> None:
         await (await server.attached_page()).close()
         record = await server.ended(job)
         assert record["error"]["code"] == "no-page"
-        await server.attached_page()
+        page = await server.attached_page()
         kept = (await server.ask("POST", "/jobs", PICTURE)).json["id"]
         await asyncio.sleep(0.4)
         assert (await server.ask("GET", f"/jobs/{kept}")).json["state"] == "running"
+        assert not page.closed
 
     on_a_server(fake_site, test, page_seconds=0.2)
 
