@@ -11,6 +11,7 @@ import { followLinks, receivePictures } from "./gallery/restore.js";
 import { keepPictures } from "./gallery/shared.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { takeLaunches } from "./launch.js";
+import { isOffer, takeOffer } from "./loan_offer.js";
 import { showText } from "./localise.js";
 import { joinOwnership } from "./ownership_banner.js";
 import { Router } from "./router.js";
@@ -52,7 +53,15 @@ async function openPage() {
   keepPictures(app);
   followLinks(app);
   await joinOwnership(app);
+  const lend = async (/** @type {import("./loan_offer.js").Offer | undefined} */ offer) => {
+    if (!offer) return;
+    await router.open("make");                                           // it has the queue, whatever is shown
+    events.emit("lend", offer);
+  };
+  addEventListener("hashchange", () => isOffer(location.hash) && void lend(takeOffer(settings)).catch(reportError));
+  const offer = takeOffer(settings);
   await router.start();
+  void lend(offer).catch(reportError);
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
 }

@@ -55,6 +55,16 @@ export class Router {
     location.hash = routeHash(view, params);
   }
 
+  /** Opens a view's code, shown or not. @param {string} view @returns {Promise<void>} */
+  open(view) {
+    let opened = this.#opened.get(view);
+    if (!opened) this.#opened.set(view, (opened = this.#open(view)));
+    return opened.catch((error) => {
+      this.#opened.delete(view);                                         // its script may arrive the next time
+      throw error;
+    });
+  }
+
   async #show() {
     const route = parseRoute(location.hash, this.#views);
     const { view } = route;
@@ -71,12 +81,7 @@ export class Router {
       scrollTo(0, 0);
       element(`view-${view}`, HTMLElement).querySelector("h1")?.focus({ preventScroll: true });
     }
-    let opened = this.#opened.get(view);
-    if (!opened) this.#opened.set(view, (opened = this.#open(view)));
-    await opened.catch((error) => {
-      this.#opened.delete(view);                                         // its script may arrive the next time
-      throw error;
-    });
+    await this.open(view);
     if (this.#shown === view) this.#onRoute(route);
   }
 }
