@@ -6,6 +6,7 @@ The server starts its own browser; what a stand-in for the model can show is in 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import struct
@@ -22,6 +23,7 @@ from server.test_serve_api import Api, running_api
 SMALL: dict[str, Any] = {"prompt": "a red fox", "seed": 5, "steps": 1}
 SIDE = {"width": 16, "height": 16}
 LONG = SMALL | {"width": 64, "height": 64, "steps": 100}
+STEPS_OF_PREVIEW = 7  # until the small model, whose decoder is dear beside its steps, shows one
 PATIENCE_SECONDS = 300
 
 
@@ -68,6 +70,21 @@ def test_a_cancel_takes_effect_inside_the_picture(api: Api) -> None:
     assert record["progress"]["fraction"] < 0.9
     assert time.monotonic() - began < 30  # of a hundred steps, on a CPU that has others to serve
     assert size(native_picture(api)) == (16, 16)
+
+
+def test_previews_reach_clients_of_both_faces(api: Api) -> None:
+    asked = SMALL | SIDE | {"steps": 3 * STEPS_OF_PREVIEW}
+    with ThreadPoolExecutor() as pool:
+        events = api.events(api.json("POST", "/jobs", asked | {"preview": True})["id"])
+        shown = [record["preview"] for record in events if record["preview"]]
+        assert [preview["step"] for preview in shown] == [STEPS_OF_PREVIEW, 2 * STEPS_OF_PREVIEW]
+        for preview in shown:
+            assert len(pixels(base64.b64decode(preview["png"]))) == preview["width"] * preview["height"] * 3
+        assert (events[-1]["state"], events[-1]["preview"]) == ("done", None)
+        waiting = pool.submit(api.json, "POST", "/sdapi/v1/txt2img", asked)
+        told = json.loads(api.wait("/sdapi/v1/progress", '"current_image": "'))
+        assert size(base64.b64decode(told["current_image"])) == (shown[0]["width"], shown[0]["height"])
+        assert waiting.result()["images"]
 
 
 def test_a_size_that_does_not_fit_is_the_clients_error(api: Api) -> None:

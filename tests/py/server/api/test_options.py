@@ -46,7 +46,8 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
 def test_this_machine_needs_neither_key_nor_certificate() -> None:
     settings = check(GIVEN, {})
     assert (settings.name, settings.scheme, settings.key) == ("127.0.0.1", "http", None)
-    assert settings.queue.keep_bytes == 256 << 20
+    assert (settings.queue.keep_bytes, settings.queue.page_seconds) == (256 << 20, None)
+    assert check(replace(GIVEN, attach=True), {}).queue.page_seconds == 60
     assert check(replace(GIVEN, memory_budget=2.5), KEY).limits.memory_budget == 2_500_000_000
 
 
@@ -66,6 +67,7 @@ def test_this_machine_needs_neither_key_nor_certificate() -> None:
         ({"keep_seconds": 0}, {}, "--keep-seconds"),
         ({"keep_mb": 1}, {}, "--keep-mb"),
         ({"grace": -1}, {}, "--grace"),
+        ({"attach": True, "page_wait": 3601}, {}, "--page-wait"),
         ({"memory_budget": 0.1}, {}, "--memory-budget"),
     ],
 )
