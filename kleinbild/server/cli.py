@@ -36,6 +36,7 @@ API_OPTIONS: dict[str, Any] = {  # option's dest -> default
     "key_file": None,
     "tls_cert": None,
     "tls_key": None,
+    "tls_self_signed": False,
     "cors": (),
     "max_waiting": 32,
     "keep_seconds": 600,
@@ -85,6 +86,12 @@ def _add_api(parser: argparse.ArgumentParser) -> None:
         help="the key that all must bring (default: $KLEINBILD_API_KEY)",
     )
     group.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
+    group.add_argument(
+        "--tls-self-signed",
+        action="store_true",
+        default=None,
+        help="https with a certificate that is made here, once, and whose fingerprint is told",
+    )
     group.add_argument("--tls-key", type=Path, metavar="PEM", help="key of the certificate")
     group.add_argument(
         "--cors", action="append", metavar="ORIGIN", help="a site whose pages may ask, too; may be repeated"
@@ -341,6 +348,7 @@ def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
         key_file=given("key_file"),
         tls_cert=given("tls_cert"),
         tls_key=given("tls_key"),
+        tls_self_signed=given("tls_self_signed"),
         cors=tuple(given("cors")),
         max_waiting=given("max_waiting"),
         keep_seconds=given("keep_seconds"),

@@ -1,4 +1,4 @@
-"""serve.py --api --attach with the model that comes with the project: the engine is the page somebody has open.
+"""serve.py --api --attach with the model that comes with the project: a page that is open is the engine.
 
 Its coming and going with a stand-in for the page is tested in tests/py/server/api/test_attach.py.
 """

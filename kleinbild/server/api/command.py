@@ -39,6 +39,9 @@ async def serve_api(site: Site, given: ApiArguments) -> None:
     sockets = bind(given.host, given.port)
     canonical = canonical_url(settings.name, sockets[0].getsockname()[1], settings.scheme)
     progress = Progress(sys.stderr)
+    if settings.certificate is not None:
+        for line in settings.certificate.told().splitlines():
+            progress.note(line)
     attachment = Attachment(canonical, site.build)
     engine_options = EngineOptions(given.precision, given.adapter, given.verbose)
 

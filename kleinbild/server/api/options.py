@@ -6,14 +6,19 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.api import tls
 from kleinbild.server.api.guard import check_key, check_origin, read_key
 from kleinbild.server.api.limits import Limits
+from kleinbild.server.generate.profile import state_folder
 from kleinbild.server.generate.request import memory_budget_bytes
 from kleinbild.server.host import is_loopback
 from kleinbild.server.queue.queue import QueueLimits
+
+if TYPE_CHECKING:
+    from kleinbild.server.api.self_signed import SelfSigned
 
 KEY_VARIABLE = "KLEINBILD_API_KEY"
 MAX_WAITING = 10_000
@@ -33,6 +38,7 @@ class ApiArguments:
     key_file: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    tls_self_signed: bool
     cors: tuple[str, ...]
     max_waiting: int
     keep_seconds: int
@@ -48,12 +54,13 @@ class ApiArguments:
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked settings. `name` is the host that clients know, `scheme` theirs."""
+    """The checked settings. `name` is the host that clients know, `scheme` theirs; `certificate`: our own."""
 
     name: str
     scheme: str
     key: str | None
     context: ssl.SSLContext | None
+    certificate: SelfSigned | None
     cors: tuple[str, ...]
     queue: QueueLimits
     limits: Limits
@@ -71,13 +78,19 @@ def check(given: ApiArguments, environ: Mapping[str, str]) -> Settings:
                 f"--host {given.host}: other machines get in only with a key; "
                 f"set ${KEY_VARIABLE}, or --key-file"
             )
-        if given.tls_cert is None:
+        if given.tls_cert is None and not given.tls_self_signed:
             raise KleinbildError(
-                f"--host {given.host}: other machines get in only over TLS; {tls.advice(name)}"
+                f"--host {given.host}: other machines get in only over TLS; --tls-self-signed makes a "
+                f"certificate for {name}, or pass yours with --tls-cert and --tls-key"
             )
+    if given.tls_self_signed and given.tls_cert is not None:
+        raise KleinbildError("--tls-self-signed: needs no --tls-cert")
     if (given.tls_cert is None) != (given.tls_key is None):
         raise KleinbildError("--tls-cert and --tls-key belong together")
-    context = None
+    context = certificate = None
+    if given.tls_self_signed:
+        certificate = tls.own_certificate(state_folder(environ), name)
+        context = tls.server_context(certificate.secret, certificate.secret)
     if given.tls_cert is not None and given.tls_key is not None:
         context = tls.server_context(given.tls_cert, given.tls_key)
     limits = Limits(memory_budget=memory_budget_bytes(given.memory_budget))
@@ -92,6 +105,7 @@ def check(given: ApiArguments, environ: Mapping[str, str]) -> Settings:
         scheme="http" if context is None else "https",
         key=key,
         context=context,
+        certificate=certificate,
         cors=tuple(check_origin(origin) for origin in given.cors),
         queue=QueueLimits(given.max_waiting, given.keep_seconds, given.keep_mb << 20, page_seconds),
         limits=limits,
