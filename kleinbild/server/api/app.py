@@ -79,6 +79,7 @@ class _Own:
                 "Whether pictures can be asked for, and would be begun at once; needs no key.",
                 self._health,
                 {200: ("application/json", health)},
+                needs_key=False,
             ),
             Operation(
                 "GET",

@@ -34,7 +34,10 @@ def document(operations: Sequence[Operation], *, with_key: bool) -> dict[str, An
     """OpenAPI 3.1 of `operations`; `with_key`: the server wants one."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        told = _operation(operation)
+        if with_key and not operation.needs_key:
+            told["security"] = []
+        paths.setdefault(operation.path, {})[operation.method.lower()] = told
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Kleinbild", "version": __version__, "description": DESCRIPTION},

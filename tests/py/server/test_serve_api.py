@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.api.test_options import certificate
 from server.fake_site import png
 from server.raw_http import ROOT
 
@@ -169,10 +168,10 @@ def test_a_browser_that_does_not_start_is_one_line(fake_site: Path, tmp_path: Pa
 
 
 def test_tls_and_key(fake_site: Path, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path, "127.0.0.1")
-    tls = ("--tls-cert", cert, "--tls-key", key)
     secret = "s" * 32
-    with running_api(fake_site, tmp_path, *tls, KLEINBILD_API_KEY=secret) as api:
+    environ = {"KLEINBILD_API_KEY": secret, "XDG_STATE_HOME": str(tmp_path)}
+    with running_api(fake_site, tmp_path, "--tls-self-signed", **environ) as api:
+        cert = tmp_path / "kleinbild" / "tls" / "certificate.pem"
         assert api.url.startswith("https://127.0.0.1:")
         api.context = ssl.create_default_context(cafile=str(cert))
         assert api.ask("GET", "/v1/models")[0] == 401
