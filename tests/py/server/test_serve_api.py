@@ -169,8 +169,13 @@ def test_a_browser_that_does_not_start_is_one_line(fake_site: Path, tmp_path: Pa
 
 def test_tls_and_key(fake_site: Path, tmp_path: Path) -> None:
     secret = "s" * 32
-    environ = {"KLEINBILD_API_KEY": secret, "XDG_STATE_HOME": str(tmp_path)}
-    with running_api(fake_site, tmp_path, "--tls-self-signed", **environ) as api:
+    with running_api(
+        fake_site,
+        tmp_path,
+        "--tls-self-signed",
+        KLEINBILD_API_KEY=secret,
+        XDG_STATE_HOME=str(tmp_path),
+    ) as api:
         cert = tmp_path / "kleinbild" / "tls" / "certificate.pem"
         assert api.url.startswith("https://127.0.0.1:")
         api.context = ssl.create_default_context(cafile=str(cert))
