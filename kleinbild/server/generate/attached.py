@@ -26,6 +26,7 @@ from kleinbild.server.headers import plain_answer
 PATH = "/attach"
 PROTOCOL = "kleinbild"  # of the WebSocket; the page names beside it its token and its build
 HEARTBEAT_SECONDS = 20.0  # shows a machine that fell asleep or left the network
+GOODBYE_SECONDS = 2.0  # for the page's part in closing
 
 # Why a page is turned away, as close codes for lending.js.
 WRONG_TOKEN, OTHER_BUILD, TAKEN = 4001, 4002, 4003
@@ -89,6 +90,7 @@ class Attachment:
             max_msg_size=messages.MAX_BINARY_BYTES,
             compress=False,
             heartbeat=HEARTBEAT_SECONDS,
+            timeout=GOODBYE_SECONDS,
         )
         await socket.prepare(request)
         refusal = self._refusal(request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, ""))
