@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_visits import PICTURE_TIMEOUT_MS, Visit, visit
+from browser_visits import PICTURE_TIMEOUT_MS, READY_TIMEOUT_MS, Visit, visit
 from playwright.sync_api import Browser, expect
 from png_pixels import pixels
 from server.test_serve_api import Api, running_api
@@ -103,6 +103,19 @@ def test_a_reload_costs_a_try_whatever_view_comes_back(lender: Visit, api: Api) 
     page.reload()
     api.wait(f"/jobs/{job}", '"done"')
     expect(page.locator("#view-gallery")).to_be_visible()
+    assert restarts(api) == before + 1
+
+
+def test_of_two_tabs_the_one_that_has_the_gpu_lends_it(lender: Visit, api: Api) -> None:
+    before = restarts(api)
+    second = lender.context.new_page()
+    second.goto(api.url)
+    second.wait_for_selector("#make:enabled", timeout=READY_TIMEOUT_MS)
+    expect(second.locator("#loan")).to_be_hidden()
+    second.click("#owner-take")
+    expect(second.locator("#loan-words")).to_contain_text(LENT)
+    expect(lender.page.locator("#loan")).to_be_hidden()
+    api.wait("/healthz", '"ok"')
     assert restarts(api) == before + 1
     assert lender.complaints == []
 
