@@ -87,12 +87,6 @@ def check(given: ApiArguments, environ: Mapping[str, str]) -> Settings:
         raise KleinbildError("--tls-self-signed: needs no --tls-cert")
     if (given.tls_cert is None) != (given.tls_key is None):
         raise KleinbildError("--tls-cert and --tls-key belong together")
-    context = certificate = None
-    if given.tls_self_signed:
-        certificate = tls.own_certificate(state_folder(environ), name)
-        context = tls.server_context(certificate.secret, certificate.secret)
-    if given.tls_cert is not None and given.tls_key is not None:
-        context = tls.server_context(given.tls_cert, given.tls_key)
     limits = Limits(memory_budget=memory_budget_bytes(given.memory_budget))
     _range("--max-waiting", given.max_waiting, limits.pictures, MAX_WAITING)
     _range("--keep-seconds", given.keep_seconds, 1, MAX_KEEP_SECONDS)
@@ -100,13 +94,20 @@ def check(given: ApiArguments, environ: Mapping[str, str]) -> Settings:
     _range("--grace", given.grace, 0, MAX_GRACE_SECONDS)
     _range("--page-wait", given.page_wait, 0, MAX_PAGE_WAIT_SECONDS)
     page_seconds = given.page_wait if given.attach else None
+    cors = tuple(check_origin(origin) for origin in given.cors)
+    context = certificate = None
+    if given.tls_cert is not None and given.tls_key is not None:
+        context = tls.server_context(given.tls_cert, given.tls_key)
+    elif given.tls_self_signed:
+        certificate = tls.own_certificate(state_folder(environ), name)
+        context = tls.server_context(certificate.secret, certificate.secret)
     return Settings(
         name=name,
         scheme="http" if context is None else "https",
         key=key,
         context=context,
         certificate=certificate,
-        cors=tuple(check_origin(origin) for origin in given.cors),
+        cors=cors,
         queue=QueueLimits(given.max_waiting, given.keep_seconds, given.keep_mb << 20, page_seconds),
         limits=limits,
     )

@@ -44,12 +44,12 @@ class Remote:
         self._note = note
 
     async def serves(self, site: Site) -> bool | None:
-        """Whether the server serves `site`'s build and model; None when no API server answers."""
+        """Whether the server serves `site`'s build and model; None when none with an engine answers."""
         try:
             status, record = await self._ask("GET", "/healthz")
         except (KleinbildError, ProtocolError):
             return None
-        if status != 200 or record.get("api") is not True:
+        if status != 200 or record.get("api") is not True or record.get("status") == "no-page":
             return None
         return (record.get("build"), record.get("models")) == (site.build, [site.model_id])
 

@@ -22,6 +22,7 @@ from kleinbild.server.api.metrics import Metrics
 from kleinbild.server.generate import attached, page_session, session
 from kleinbild.server.generate.attached import OTHER_BUILD, TAKEN, WRONG_TOKEN, Attachment
 from kleinbild.server.listen import bind, running
+from kleinbild.server.make.remote import remote_maker
 from kleinbild.server.queue.queue import Queue, QueueLimits
 from kleinbild.server.site import open_site
 
@@ -120,6 +121,8 @@ def on_a_server(site: Path, test: Callable[[Server], Awaitable[None]], *, page_s
 def test_the_open_page_makes_the_pictures_of_all_faces(fake_site: Path) -> None:
     async def test(server: Server) -> None:
         assert (await server.ask("GET", "/healthz")).json["status"] == "no-page"
+        async with remote_maker(server.url, KEY, print) as generate:
+            assert await generate.serves(open_site(fake_site)) is None  # it rather starts its own browser
         waiting = asyncio.create_task(server.ask("POST", "/sdapi/v1/txt2img", PICTURE))
         page = await server.attached_page()
         assert server.queue.engine is not None
