@@ -74,8 +74,9 @@ def test_a_cancel_takes_effect_inside_the_picture(api: Api) -> None:
 
 def test_a1111s_progress_shows_what_the_picture_looks_like(api: Api) -> None:
     """The native face's previews are seen in test_attach.py."""
+    asked = SMALL | SIDE | {"steps": 2 * STEPS_OF_PREVIEW}
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(api.json, "POST", "/sdapi/v1/txt2img", SMALL | SIDE | {"steps": 10})
+        waiting = pool.submit(api.json, "POST", "/sdapi/v1/txt2img", asked)
         told = json.loads(api.wait("/sdapi/v1/progress", '"current_image": "'))
         assert told["state"]["sampling_step"] >= STEPS_OF_PREVIEW
         assert size(base64.b64decode(told["current_image"])) == (16, 16)
