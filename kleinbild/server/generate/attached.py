@@ -2,7 +2,7 @@
 
 Who may be it: a page of our own origin that brings the token. The token is in the address that the server
 prints, behind the #, so that only who sees that line can hand it on; no request ever carries it in its path.
-What is said is what a headless page says (session.py). The counterpart is src_js/app/make/lending.js.
+What is said is what a headless page says (session.py). The counterpart is src_js/app/make/loan.js.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROTOCOL = "kleinbild"  # of the WebSocket; the page names beside it its token a
 HEARTBEAT_SECONDS = 20.0  # shows a machine that fell asleep or left the network
 GOODBYE_SECONDS = 2.0  # for the page's part in closing
 
-# Why a page is turned away, as close codes for lending.js.
+# Why a page is turned away, as close codes for loan.js.
 WRONG_TOKEN, OTHER_BUILD, TAKEN = 4001, 4002, 4003
 
 
