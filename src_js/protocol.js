@@ -46,6 +46,7 @@ import { KleinbildError } from "./errors.js";
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
  * @property {string} model the manifest's id
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ * @property {Record<string, string>} notice what is to be told of the model, by language
  * @property {string[]} examples prompts that suit the model, or none
  * @property {{ width: number, height: number }[]} sizes pixels that suit the model, or none
  */

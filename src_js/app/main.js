@@ -13,6 +13,7 @@ import { joinLanguageMenu, openLanguage } from "./language.js";
 import { takeLaunches } from "./launch.js";
 import { showText } from "./localise.js";
 import { joinOwnership } from "./ownership_banner.js";
+import { tellNotice } from "./notice.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
 import { offerUpdates } from "./update_banner.js";
@@ -45,6 +46,7 @@ async function openPage() {
     onFailure: showTrouble,
   });
   offerUpdates(app);
+  tellNotice(site.notice, i18n);
   element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();

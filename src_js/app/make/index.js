@@ -8,6 +8,7 @@ import { element } from "../elements.js";
 import { copyLink } from "../gallery/export.js";
 import { showText } from "../localise.js";
 import { chosenManifest, rememberChosen } from "../models/chosen.js";
+import { tellNotice } from "../notice.js";
 import { ExamplesView } from "./examples_view.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
@@ -53,6 +54,7 @@ export async function openMake(app) {
     showModel(info) {
       sizes.offer(info.sizes);
       examples.offer(info.examples);
+      tellNotice(info.notice, i18n);
       form.showDefaults(info.defaults);
       known = true;
     },
