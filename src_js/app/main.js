@@ -23,6 +23,8 @@ import { WorkerClient } from "./worker_client.js";
 
 /** @type {import("./app.js").Site} */
 const site = JSON.parse(element("kleinbild", HTMLScriptElement).text);
+/** The page comes to rest at the latest so long after it takes input. */
+const REST_MS = 3000;
 const client = new WorkerClient(new URL("../worker/main.js", import.meta.url));
 
 /** A page for people. */
@@ -57,6 +59,13 @@ async function openPage() {
   await router.start();
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
+  requestIdleCallback(() => void attendModels(app, router).catch(() => undefined), { timeout: REST_MS });   // the models view tells what fails
+}
+
+/** @param {App} app @param {Router} router */
+async function attendModels(app, router) {
+  const { attendModels: attend } = await import("./models/attend.js");
+  await attend(app, () => router.prepare("models"));
 }
 
 /** @param {string} view @param {App} app */

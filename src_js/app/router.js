@@ -55,6 +55,16 @@ export class Router {
     location.hash = routeHash(view, params);
   }
 
+  /** Opens a view's code, once, without showing it. @param {string} view */
+  async prepare(view) {
+    const opened = this.#opened.get(view) ?? this.#open(view);
+    this.#opened.set(view, opened);
+    await opened.catch((error) => {
+      this.#opened.delete(view);                                         // its script may arrive the next time
+      throw error;
+    });
+  }
+
   async #show() {
     const route = parseRoute(location.hash, this.#views);
     const { view } = route;
@@ -71,12 +81,7 @@ export class Router {
       scrollTo(0, 0);
       element(`view-${view}`, HTMLElement).querySelector("h1")?.focus({ preventScroll: true });
     }
-    let opened = this.#opened.get(view);
-    if (!opened) this.#opened.set(view, (opened = this.#open(view)));
-    await opened.catch((error) => {
-      this.#opened.delete(view);                                         // its script may arrive the next time
-      throw error;
-    });
+    await this.prepare(view);
     if (this.#shown === view) this.#onRoute(route);
   }
 }
