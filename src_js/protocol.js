@@ -57,6 +57,7 @@ import { KleinbildError } from "./errors.js";
  * @property {number} whole with all of them kept, so that the next picture starts at once
  * @property {number} budget that it may use
  * @property {string} refusal why it cannot be made here, "" when it can
+ * @property {{ width: number, height: number } | undefined} [largest] of the same shape that can be made here, about; unless none can
  * @property {StageFlops} flops
  * @property {boolean} [previews] whether there will be previews, of a picture that asked for them
  */
