@@ -76,11 +76,10 @@ export class BenchView {
     const name = document.createElement("th");
     name.scope = "row";
     name.lang = "en";                                      // kernels and stages have the names of the code, as the command line has
-    name.dir = "ltr";
     name.append(row.name);
     const note = row.error ?? row.detail;
     if (note) name.append(textElement("small", note, row.error === undefined ? "" : "bench__error"));
-    line.append(name, textElement("td", value), textElement("td", rate), textElement("td", share));
+    line.append(name, ...[value, rate, share].map((figure) => textElement("td", `\u2066${figure}\u2069`)));
     this.#section(row.group).append(line);
     this.#empty.hidden = true;
     this.#table.hidden = false;

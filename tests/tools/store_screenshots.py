@@ -26,30 +26,40 @@ from server.raw_http import running_server  # noqa: E402
 SHOTS = {"wide": ((1280, 800), "light"), "narrow": ((390, 844), "dark")}
 QUALITY = 75
 MOST_BYTES = 75_000
-SETTINGS = {
-    "#prompt": "Patterns of colour",
-    "#width": "128",
-    "#height": "128",
-    "#steps": "1",
-    "#seed": "7",
-}
+# Made in this order, the last one shown large, those before it on the roll; (prompt, side in pixels, seed).
+PICTURES = (
+    ("a small yellow star to the left of a large blue square on a white background", 128, 9),
+    ("a red house with a green roof and a yellow door on a green meadow under a light blue sky", 128, 3),
+    ("grey mountains with snow on top behind a green meadow under a pink sky", 128, 10),
+    ("a happy yellow face on a light blue background", 128, 11),
+    ("a pink flower with a yellow middle on a green meadow under a light blue sky", 128, 8),
+    ("a red sailing boat with white sails on the blue sea under a light blue sky with the sun", 256, 7),
+)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         site = Path(folder) / "dist"
-        subprocess.run([sys.executable, ROOT / "build.py", "site", "tiny", "--out", site], check=True)
+        subprocess.run([sys.executable, ROOT / "build.py", "site", "mini", "--out", site], check=True)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         with running_server(site) as server, visit(browser, f"http://{server.authority}") as one:
             page = one.open()
-            for field, value in SETTINGS.items():
-                page.fill(field, value)
-            page.click("#make")
-            page.wait_for_selector("#download:visible", timeout=PICTURE_TIMEOUT_MS)
+            for number, picture in enumerate(PICTURES, 1):
+                make(page, *picture)
+                page.wait_for_selector(f"#roll-list > li:nth-child({number})", timeout=PICTURE_TIMEOUT_MS)
             page.evaluate("document.querySelector('#notice')?.remove(); document.activeElement?.blur()")
+            page.wait_for_selector("#background:not(:empty)")
             for name, (size, scheme) in SHOTS.items():
                 take(page, ROOT / "site" / "icons" / f"screenshot-{name}.webp", size, dark=scheme == "dark")
         browser.close()
+
+
+def make(page: Page, prompt: str, side: int, seed: int) -> None:
+    """Asks for a picture."""
+    page.wait_for_selector("#make:enabled")
+    for field, value in (("prompt", prompt), ("width", side), ("height", side), ("seed", seed)):
+        page.fill(f"#{field}", str(value))
+    page.click("#make")
 
 
 def take(page: Page, path: Path, size: tuple[int, int], *, dark: bool) -> None:

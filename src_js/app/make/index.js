@@ -32,6 +32,7 @@ export async function openMake(app) {
   const roll = new Roll(app, (exposure) => studio.show(exposure));
   const sizes = new SizesView(i18n, (size) => form.setSize(size));
   const examples = new ExamplesView(i18n, (prompt) => form.suggest(prompt));
+  examples.offer(site.examples);
   let asked = 0;
   const form = new Form(app, {
     onSubmit: order,
@@ -144,7 +145,6 @@ export async function openMake(app) {
     app.navigate("make");
   });
   events.on("language", () => examples.show());
-  examples.show();
   form.recall();
   const { restored, lost } = queue.recall();
   if (restored > 0) toast(i18n.t("make.queue.restored", { count: restored }));
