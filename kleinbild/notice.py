@@ -1,4 +1,4 @@
-"""What a model's maker tells the people in front of it: one short text, in the languages that its maker knows.
+"""What a model's maker tells the people in front of it: one short text, in the languages its maker knows.
 
 It travels from model_index.json through the bundle into manifest and index, and the page shows the visitor's
 language or English. Which languages the page itself speaks is the catalogues' (package/catalogues.py).
