@@ -13,26 +13,28 @@ from typing import Any
 
 import torch
 
-from training.checkpoint import new_parts, parameter_table
+from training.checkpoint import final_state, new_parts, parameter_table
 from training.config import MODELS, Sizes
 from training.contact_sheet import contact_sheet
 from training.data import Scenes
 from training.distil import BATCH as DISTIL_BATCH
-from training.distil import GUIDANCE, load_flow, train_distil
+from training.distil import GUIDANCE, train_distil
 from training.evaluate import evaluate, test_set
 from training.files import load_state, save_state, write_json
-from training.flow import load_vae, train_flow
+from training.flow import load_models, load_vae, train_flow
 from training.latents import Bucket, load_buckets, make_buckets, save_buckets
 from training.model.vae import Vae
 from training.pictures import held_out_pictures, to_bytes
 from training.prompts import Prompts
+from training.qat import BATCH as QAT_BATCH
+from training.qat import train_qat
 from training.run import Budget, Log, autocast, prepare
 from training.sampler import generate
 from training.scenes.render import compile_paint
 from training.tokenizer import write_tokenizer
 from training.vae import held_out_psnr, reconstruct, train_vae
 
-STAGES = ("vae", "flow", "distil", "evaluate")
+STAGES = ("vae", "flow", "distil", "qat", "evaluate")
 SHEET_PICTURES = 64
 SHEET_SEED = 1_000_000
 
@@ -143,7 +145,7 @@ class Pipeline:
         """Stage 4 and a sheet of the student."""
         arguments = self.arguments
         self.make_buckets(None)
-        text_encoder, teacher = load_flow(self.sizes, self.run, self.device, self.compiled)
+        text_encoder, teacher = load_models(self.sizes, self.run / "flow.pt", self.device, self.compiled)
         train_distil(
             self.sizes,
             (text_encoder, teacher, load_vae(self.sizes, self.run, self.device)),
@@ -161,6 +163,26 @@ class Pipeline:
         self.keep("distil")
         self.sheet("distil.png", 1.0, 0)
         self.judge("distil", 1.0, 0)
+
+    def qat(self) -> None:
+        """Stage 5 and a sheet of the student, its weights as they are."""
+        arguments = self.arguments
+        self.make_buckets(None)
+        train_qat(
+            self.sizes,
+            load_models(self.sizes, self.run / "distil.pt", self.device, self.compiled),
+            self.buckets,
+            run=self.run,
+            device=self.device,
+            budget=self.budget("qat"),
+            log=self.log,
+            compiled=self.compiled,
+            batch=min(arguments.batch or QAT_BATCH, QAT_BATCH),
+            seed=arguments.seed,
+        )
+        self.keep("qat")
+        self.sheet("qat.png", 1.0, 0)
+        self.judge("qat", 1.0, 0)
 
     def sheet(self, name: str, guidance: float, per_step: int) -> None:
         """64 held-out prompts, drawn."""
@@ -187,10 +209,9 @@ class Pipeline:
         per_step: int,
         size: tuple[int, int] = (256, 256),
     ) -> torch.Tensor:
-        text_encoder, transformer = load_flow(self.sizes, self.run, self.device, False)
+        text_encoder, transformer = load_models(self.sizes, self.run / "flow.pt", self.device, False)
         if not per_step:
-            state = load_state(self.run / "distil.pt", self.device)["ema"]
-            transformer.load_state_dict(state["transformer"])
+            transformer.load_state_dict(final_state(self.run, self.device)["transformer"])
         vae = load_vae(self.sizes, self.run, self.device)
         with autocast(self.device):
             return generate(
@@ -207,9 +228,9 @@ class Pipeline:
             )
 
     def evaluate(self) -> None:
-        """Nothing but the figures of the student."""
-        self.sheet("distil.png", 1.0, 0)
-        self.judge("distil", 1.0, 0)
+        """Nothing but the figures of the last stage."""
+        self.sheet("final.png", 1.0, 0)
+        self.judge("final", 1.0, 0)
 
 
 def _halved(value: Any) -> Any:
@@ -223,7 +244,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of the run's states")
     parser.add_argument("--out", type=Path, required=True, help="folder of sheets, weights and figures")
-    parser.add_argument("--stages", default=",".join(STAGES[:3]), help=f"of {', '.join(STAGES)}")
+    parser.add_argument("--stages", default=",".join(STAGES[:4]), help=f"of {', '.join(STAGES)}")
     parser.add_argument("--weights", type=Path, help="folder with vae.pt, flow.pt of an earlier run")
     parser.add_argument("--tokenizer", type=Path, help="folder of a trained one (default: train it)")
     parser.add_argument("--start", type=Path, help="a flow.pt to go on from, with a new schedule")
@@ -235,6 +256,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes-vae", type=float, default=5.0)
     parser.add_argument("--minutes-flow", type=float, default=10.0)
     parser.add_argument("--minutes-distil", type=float, default=6.0)
+    parser.add_argument("--minutes-qat", type=float, default=2.0)
     parser.add_argument("--steps", type=int, default=0, help="steps of every stage instead of minutes")
     parser.add_argument("--scenes", type=int, default=400_000)
     parser.add_argument("--captions", type=int, default=20_000, help="that the tokenizer is trained on")
@@ -267,6 +289,7 @@ def main(words: list[str] | None = None) -> None:
                 "vae": pipeline.vae,
                 "flow": pipeline.flow,
                 "distil": pipeline.distil,
+                "qat": pipeline.qat,
                 "evaluate": pipeline.evaluate,
             }[stage]()
             write_json(pipeline.out / "figures.json", pipeline.figures)

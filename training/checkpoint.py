@@ -1,4 +1,4 @@
-"""Stage 5: trained weights -> a bf16 checkpoint: `python -m training.checkpoint --run DIR --out DIR`.
+"""Stage 6: trained weights -> a bf16 checkpoint: `python -m training.checkpoint --run DIR --out DIR`.
 
 Its layout is diffusers'. The same weights give the same bytes. The text encoder's untapped last layer is
 written as zeros: it passes its input on, and transformers finds every tensor that the config promises.
@@ -25,6 +25,7 @@ from training.model.transformer import Transformer
 from training.model.vae import Vae
 
 MAX_BYTES = 12_000_000
+FINAL_FIRST = ("qat.pt", "distil.pt", "flow.pt")
 PART_FILES = {
     "text_encoder": "text_encoder/model.safetensors",
     "transformer": "transformer/diffusion_pytorch_model.safetensors",
@@ -42,14 +43,24 @@ def new_parts(sizes: Sizes) -> dict[str, nn.Module]:
 
 
 def load_parts(sizes: Sizes, run: Path) -> dict[str, nn.Module]:
-    """The parts as the folder of a run holds them: distilled weights, or those of the flow model."""
+    """The parts as the folder of a run holds them, each from the last stage that trained it."""
     parts = new_parts(sizes)
     parts["vae"].load_state_dict(load_state(run / "vae.pt")["model"])
-    name = "distil.pt" if (run / "distil.pt").exists() else "flow.pt"
-    state = load_state(run / name)["ema"]
-    for part in ("text_encoder", "transformer"):
-        parts[part].load_state_dict(state[part])
+    for part, state in final_state(run, "cpu").items():
+        parts[part].load_state_dict(state)
     return parts
+
+
+def final_state(run: Path, device: torch.device | str) -> dict[str, dict[str, Tensor]]:
+    """State dicts of text encoder and transformer of the last stage whose result lies in `run`.
+
+    Raises FileNotFoundError when there is none.
+    """
+    for name in FINAL_FIRST:
+        if (run / name).exists():
+            found: dict[str, dict[str, Tensor]] = load_state(run / name, device)["ema"]
+            return found
+    raise FileNotFoundError(f"{run} holds none of {', '.join(FINAL_FIRST)}: train a stage first")
 
 
 def write_checkpoint(sizes: Sizes, parts: dict[str, nn.Module], tokenizer: Path, out: Path) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from training.config import Sizes
 from training.data import Scenes
 from training.files import load_state, save_state
-from training.flow import batch_of, load_vae, new_models, tables
+from training.flow import batch_of, load_models, load_vae, tables
 from training.latents import Bucket, make_buckets, shares
 from training.model.schedule import sigmas
 from training.model.text_encoder import TextEncoder
@@ -225,17 +225,6 @@ def train_distil(
     return student
 
 
-def load_flow(
-    sizes: Sizes, run: Path, device: torch.device, compiled: bool
-) -> tuple[TextEncoder, Transformer]:
-    """The models of stage 3."""
-    text_encoder, transformer = new_models(sizes, device, compiled)
-    state = load_state(run / "flow.pt", device)["ema"]
-    text_encoder.load_state_dict(state["text_encoder"])
-    transformer.load_state_dict(state["transformer"])
-    return text_encoder, transformer
-
-
 def main() -> None:
     """The command."""
     options = parser(__doc__.splitlines()[0], 6.0)
@@ -247,7 +236,7 @@ def main() -> None:
     buckets = make_buckets(scenes, None, device, log)
     scenes.close()
     compiled = not arguments.no_compile
-    text_encoder, teacher = load_flow(sizes, arguments.run, device, compiled)
+    text_encoder, teacher = load_models(sizes, arguments.run / "flow.pt", device, compiled)
     train_distil(
         sizes,
         (text_encoder, teacher, load_vae(sizes, arguments.run, device)),

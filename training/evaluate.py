@@ -1,4 +1,4 @@
-"""Stage 6: figures on held-out prompts: `python -m training.evaluate --checkpoint DIR --out FILE`.
+"""Stage 7: figures on held-out prompts: `python -m training.evaluate --checkpoint DIR --out FILE`.
 
 Every picture is judged by training/judge, which knows no model. The same pictures judged by other prompts'
 scenes tell what chance gives; pictures of one prompt and many seeds tell how much they differ.

@@ -55,6 +55,17 @@ def new_models(sizes: Sizes, device: torch.device, compiled: bool) -> tuple[Text
     return text_encoder, transformer
 
 
+def load_models(
+    sizes: Sizes, stage: Path, device: torch.device, compiled: bool
+) -> tuple[TextEncoder, Transformer]:
+    """Text encoder and transformer of a stage's result, the averaged ones."""
+    text_encoder, transformer = new_models(sizes, device, compiled)
+    state = load_state(stage, device)["ema"]
+    text_encoder.load_state_dict(state["text_encoder"])
+    transformer.load_state_dict(state["transformer"])
+    return text_encoder, transformer
+
+
 def tables(
     transformer: Transformer, buckets: list[Bucket], text_seq_len: int, device: torch.device
 ) -> list[Table]:

@@ -181,8 +181,9 @@ def test_the_queue_survives_a_reload(browser: Browser, url: str) -> None:
         page.click("#enqueue")
         expect(page.locator("#queue")).to_contain_text("a hare")
         page.reload()
+        told = "3 pictures were still waiting"
+        expect(page.locator("#toast")).to_contain_text(told, timeout=PICTURE_TIMEOUT_MS)
         one.settle()
-        expect(page.locator("#toast")).to_contain_text("3 pictures were still waiting")
         expect(page.locator(".queue__item")).to_have_count(2)
         page.locator(".queue__item", has_text="a hare").get_by_role("button").click()
         page.click("#queue-resume")
