@@ -23,8 +23,8 @@ import { WorkerClient } from "./worker_client.js";
 
 /** @type {import("./app.js").Site} */
 const site = JSON.parse(element("kleinbild", HTMLScriptElement).text);
-/** The page comes to rest at the latest so long after it takes input. */
-const REST_MS = 3000;
+/** Between the first view and what nobody waits for. */
+const REST_MS = 1000;
 const client = new WorkerClient(new URL("../worker/main.js", import.meta.url));
 
 /** A page for people. */
@@ -59,7 +59,7 @@ async function openPage() {
   await router.start();
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
-  requestIdleCallback(() => void attendModels(app, router).catch(() => undefined), { timeout: REST_MS });   // the models view tells what fails
+  setTimeout(() => void attendModels(app, router).catch(() => undefined), REST_MS);                          // the models view tells what fails
 }
 
 /** @param {App} app @param {Router} router */
