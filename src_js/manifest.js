@@ -1,5 +1,5 @@
 /**
- * The manifest of a packaged model, schema 3: what kleinbild/package/manifest.py writes and the worker reads.
+ * The manifest of a packaged model, schema 4: what kleinbild/package/manifest.py writes and the worker reads.
  * The manifest is treated as hostile input: nothing downstream checks a type, a bound, an index or an offset
  * again. Readers and typedefs are held equal by the type checker; FIELDS lets a test hold them equal to the
  * Python classes.
@@ -7,6 +7,7 @@
 
 import { KleinbildError } from "./errors.js";
 import { checkConfig, checkTable, checkTensors } from "./manifest_checks.js";
+import { notice } from "./model_index.js";
 import { boolean, integer, list, matching, notNegative, oneOf, positive, record, refuse, string } from "./reader.js";
 
 /** @template T @typedef {import("./reader.js").FieldReaders<T>} FieldReaders */
@@ -103,11 +104,11 @@ import { boolean, integer, list, matching, notNegative, oneOf, positive, record,
  * @property {TensorPart[]} parts in order of rows, covering all of them
  *
  * @typedef {object} Manifest
- * @property {3} schema
+ * @property {4} schema
  * @property {string} id
  * @property {string} name
  * @property {string} revision
- * @property {string} notice what the page tells the user about this model, "" when nothing
+ * @property {Record<string, string>} notice what the page tells the user about this model, by language; {} when nothing
  * @property {string[]} examples prompts that suit the model, or none
  * @property {number[][]} sizes [width, height] in pixels that suit the model, or none
  * @property {TensorFormat} weights
@@ -119,7 +120,7 @@ import { boolean, integer, list, matching, notNegative, oneOf, positive, record,
  * @property {Shard[]} shards
  */
 
-const SCHEMA = 3;
+const SCHEMA = 4;
 export const SHARD_BYTES = 64 * 1024 * 1024;
 const MAX_DIMENSION = 1 << 24;
 const MAX_LAYERS = 1024;
@@ -270,7 +271,7 @@ const MANIFEST = {
   id: matching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "a model id"),
   name: string(200),
   revision: string(200),
-  notice: string(2000),
+  notice,
   examples: list(string(MAX_EXAMPLE_CHARACTERS), 0, MAX_EXAMPLES),
   sizes: list(list(suggestedSide, 2, 2), 0, MAX_SIZES),
   weights: format,
@@ -308,7 +309,7 @@ const readManifest = record(MANIFEST);
  */
 export function parseManifest(json) {
   const { schema } = /** @type {{ schema?: unknown }} */ (json ?? {});
-  if (schema === SCHEMA - 1 || schema === SCHEMA - 2) {
+  if (typeof schema === "number" && schema > 0 && schema < SCHEMA) {
     throw new KleinbildError("bad-manifest", "This model was packaged by an earlier build: package the model again.");
   }
   const manifest = readManifest(json, "manifest");

@@ -3,7 +3,7 @@
  * nothing downstream checks a field again. What a model consists of is its manifest's.
  */
 
-import { boolean, integer, list, matching, oneOf, record, refuse, string } from "./reader.js";
+import { boolean, byLanguage, integer, list, matching, oneOf, record, refuse, string } from "./reader.js";
 
 /** @template T @typedef {import("./reader.js").FieldReaders<T>} FieldReaders */
 
@@ -15,7 +15,7 @@ import { boolean, integer, list, matching, oneOf, record, refuse, string } from 
  * @property {"f32"|"f16"|"q4"} weights
  * @property {number} bytes on the device, each content once
  * @property {number} transfer_bytes to download, each content once
- * @property {string} notice
+ * @property {Record<string, string>} notice by language; {} when there is none
  * @property {string} manifest path on the site
  * @property {boolean} default whether the page opens it
  *
@@ -28,6 +28,11 @@ export const INDEX_PATH = "/models/index.json";
 const MAX_MODELS = 64;
 /** Above any model's, far below where sums of numbers lose digits. */
 const MAX_BYTES = 2 ** 45;
+const MAX_LANGUAGES = 32;
+const MAX_NOTICE_CHARACTERS = 2000;
+
+/** As kleinbild/notice.py writes it. */
+export const notice = byLanguage(string(MAX_NOTICE_CHARACTERS), MAX_LANGUAGES);
 
 /** @type {FieldReaders<ModelEntry>} */
 const ENTRY = {
@@ -37,7 +42,7 @@ const ENTRY = {
   weights: oneOf(/** @type {const} */ (["f32", "f16", "q4"])),
   bytes: integer(1, MAX_BYTES),
   transfer_bytes: integer(1, MAX_BYTES),
-  notice: string(2000),
+  notice,
   manifest: matching(/^\/models\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.json$/, "a path /models/<id>.json"),
   default: boolean,
 };

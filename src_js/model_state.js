@@ -8,7 +8,7 @@
  * @property {string} name
  * @property {"f32"|"f16"|"q4"} weights
  * @property {string} revision
- * @property {string} notice what its maker tells about it, "" when nothing
+ * @property {Record<string, string>} notice what its maker tells about it, by language; {} when nothing
  * @property {string} manifest path on the site, by which a start names the model
  * @property {boolean} offered whether the site has it
  * @property {boolean} default whether the page opens it unless another one was chosen

@@ -46,6 +46,7 @@ import { KleinbildError } from "./errors.js";
  * @property {boolean} persistent false when the browser keeps nothing beyond this visit
  * @property {string} model the manifest's id
  * @property {{ width: number, height: number, steps: number }} defaults the model's own settings
+ * @property {Record<string, string>} notice what is to be told of the model, by language
  * @property {string[]} examples prompts that suit the model, or none
  * @property {{ width: number, height: number }[]} sizes pixels that suit the model, or none
  */
@@ -56,6 +57,7 @@ import { KleinbildError } from "./errors.js";
  * @property {number} whole with all of them kept, so that the next picture starts at once
  * @property {number} budget that it may use
  * @property {string} refusal why it cannot be made here, "" when it can
+ * @property {{ width: number, height: number } | undefined} [largest] of the same shape that can be made here, about; unless none can
  * @property {StageFlops} flops
  * @property {boolean} [previews] whether there will be previews, of a picture that asked for them
  */

@@ -121,18 +121,42 @@ export function list(item, min, max) {
  */
 export function record(readers) {
   const names = /** @type {(keyof T & string)[]} */ (Object.keys(readers));
-  return (value, where) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      return refuse(where, `expected an object, found ${shown(value)}`);
-    }
+  return (unknown, where) => {
+    const value = object(unknown, where);
     for (const name of Object.keys(value)) {
       if (!names.some((known) => known === name)) refuse(`${where}.${name}`, "unknown field");
     }
     const result = /** @type {T} */ ({});
     for (const name of names) {
       if (!Object.hasOwn(value, name)) refuse(`${where}.${name}`, "missing");
-      result[name] = readers[name](/** @type {Record<string, unknown>} */ (value)[name], `${where}.${name}`);
+      result[name] = readers[name](value[name], `${where}.${name}`);
     }
     return result;
   };
+}
+
+/**
+ * @param {Reader<string>} text of one language
+ * @param {number} max most languages
+ * @returns {Reader<Record<string, string>>} by language, English among them unless there is none
+ */
+export function byLanguage(text, max) {
+  return (unknown, where) => {
+    const entries = Object.entries(object(unknown, where));
+    if (entries.length > max) refuse(where, `expected at most ${max} languages, found ${entries.length}`);
+    /** @type {Record<string, string>} */
+    const result = {};
+    for (const [language, value] of entries) {
+      if (!/^[a-z]{2,3}$/.test(language)) refuse(where, `${shown(language)} is no language`);
+      result[language] = text(value, `${where}.${language}`);
+    }
+    if (entries.length > 0 && !("en" in result)) refuse(where, "not there in English");
+    return result;
+  };
+}
+
+/** @param {unknown} value @param {string} where @returns {Record<string, unknown>} */
+function object(value, where) {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return /** @type {Record<string, unknown>} */ (value);
+  return refuse(where, `expected an object, found ${shown(value)}`);
 }

@@ -49,7 +49,7 @@ export function syntheticManifest(config, { format = "q4", blockSize = 32, zeroP
   }
   const { tensors, shards, stages } = packing;
   return {
-    schema: 3, id: "synthetic", name: "Synthetic", revision: "synthetic", notice: "", examples: [], sizes: [], weights: format, config,
+    schema: 4, id: "synthetic", name: "Synthetic", revision: "synthetic", notice: {}, examples: [], sizes: [], weights: format, config,
     tokenizer: file(0, "json", 1),
     table_sigmas: tableSigmas, stages, tensors, shards: shards.map((bytes, i) => file(i + 1, "bin", bytes)),
   };

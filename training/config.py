@@ -11,10 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = "Mini"
-NOTICE = (
-    "This is Mini, a demonstration model of 6 million parameters: it draws simple scenes of coloured shapes "
-    "and knows nothing else. For pictures of anything, package FLUX.2 Klein 4B: README.md says how."
-)
+NOTICE = {
+    "ar": (
+        "هذا Mini، نموذج صغير للتجربة: يرسم مشاهد بسيطة من أشكال ملوّنة ولا يعرف غيرها، ولا يفهم إلا "
+        "الإنجليزية. للحصول على صور لأي شيء آخر أضف FLUX.2 Klein 4B، وستجد الطريقة في صفحة «النماذج»."
+    ),
+    "de": (
+        "Das ist Mini, ein kleines Modell zum Ausprobieren: Es malt einfache Szenen aus farbigen "
+        "Formen, kennt sonst nichts und versteht nur Englisch. Für Bilder von allem Möglichen gibt "
+        "es FLUX.2 Klein 4B; wie man es bekommt, steht unter „Modelle“."
+    ),
+    "en": (
+        "This is Mini, a small model to try things out with: it draws simple scenes of coloured "
+        "shapes and knows nothing else. For pictures of anything, get FLUX.2 Klein 4B: “Models” says "
+        "how."
+    ),
+}
 EXAMPLES = (
     "a red circle on a white background",
     "a small yellow star to the left of a large blue square on a white background",

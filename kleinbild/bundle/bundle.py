@@ -17,6 +17,7 @@ from kleinbild.bundle.recognise import recognise
 from kleinbild.canonical import TensorSpec, expected_tensors
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Dense, Weight
 
@@ -56,9 +57,9 @@ class Bundle:
         return self._record.name
 
     @property
-    def notice(self) -> str:
+    def notice(self) -> Notice:
         """What a user must be told about the model; "" when nothing."""
-        return self._record.own.notice if self._record.own else ""
+        return self._record.own.notice if self._record.own else {}
 
     @property
     def suggestions(self) -> Suggestions:

@@ -17,6 +17,7 @@ import numpy as np
 from kleinbild.bundle.config_checks import check_config
 from kleinbild.config import ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice, read_notice
 from kleinbild.suggestions import Suggestions, read_suggestions
 
 CONFIG_FILE = "flux2-config.json"
@@ -25,7 +26,6 @@ JSON_MAX_BYTES = 1 << 20
 NAME_MAX_LENGTH = 255
 MAX_SHARDS = 256
 MAX_POST_STAGES = 64
-NOTICE_MAX_LENGTH = 4096
 WEIGHTS_KINDS = ("q4", "f16", "f32")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 TOKENIZER_FOLDER = "tokenizer"
@@ -58,7 +58,7 @@ class OwnRecord:
 
     config: ModelConfig
     name: str
-    notice: str
+    notice: Notice
     suggestions: Suggestions
     weights_kind: str
 
@@ -139,7 +139,8 @@ def _own_record(path: Path, value: dict[str, Any]) -> OwnRecord:
         raise KleinbildError(f'{path}: "weights" is {weights!r}, expected one of {", ".join(WEIGHTS_KINDS)}')
     name = _text(path, own, "name", NAME_MAX_LENGTH)
     suggestions = read_suggestions(own.get("examples", []), own.get("sizes", []), f"{path}: kleinbild")
-    return OwnRecord(config, name, _text(path, own, "notice", NOTICE_MAX_LENGTH), suggestions, weights)
+    notice = read_notice(own.get("notice", ""), f"{path}: kleinbild")
+    return OwnRecord(config, name, notice, suggestions, weights)
 
 
 def _model_name(folder: Path, value: dict[str, Any]) -> str:

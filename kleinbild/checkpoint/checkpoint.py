@@ -23,9 +23,9 @@ from kleinbild.checkpoint.configs import (
     VAE_BLOCKS,
     ConfigFiles,
     model_config,
+    read_index_notice,
     read_index_suggestions,
     read_name,
-    read_notice,
 )
 from kleinbild.checkpoint.json_file import ConfigFile
 from kleinbild.checkpoint.original import OriginalTensors, find_transformer, find_vae
@@ -39,6 +39,7 @@ from kleinbild.checkpoint.original_keys import transformer_slices, vae_slices
 from kleinbild.checkpoint.safetensors import FLOAT_DTYPES, SafetensorsFile, SafetensorsFolder, TensorEntry
 from kleinbild.config import ModelConfig, config_to_json
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import all_finite
 
@@ -87,7 +88,7 @@ class Checkpoint:
     folder: Path
     config: ModelConfig
     name: str
-    notice: str
+    notice: Notice
     suggestions: Suggestions
     expected: dict[str, dict[str, TensorSpec]]
     # What the checkpoint left open and was taken as published, a line each, for people.
@@ -264,7 +265,7 @@ def _opened(
         folder=folder,
         config=config,
         name=read_name(configs.index, own_name),
-        notice=read_notice(configs.index),
+        notice=read_index_notice(configs.index),
         suggestions=read_index_suggestions(configs.index),
         expected=expected_tensors(config),
         assumed=assumed,

@@ -23,6 +23,7 @@ from kleinbild.config import (
     VaeDecoderConfig,
 )
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice, read_notice
 from kleinbild.suggestions import Suggestions, read_suggestions
 
 INDEX_FILE = "model_index.json"
@@ -330,9 +331,9 @@ def read_name(index: ConfigFile, default: str | None = None) -> str:
     return name
 
 
-def read_notice(index: ConfigFile) -> str:
-    """What the page is to tell its user about the model: "kleinbild_notice" of model_index.json, or ""."""
-    return index.text("kleinbild_notice", 2000, "")
+def read_index_notice(index: ConfigFile) -> Notice:
+    """What the page is to tell its user about the model: "kleinbild_notice" of model_index.json, or {}."""
+    return read_notice(index.get("kleinbild_notice", ""), str(index.path))
 
 
 def read_index_suggestions(index: ConfigFile) -> Suggestions:

@@ -16,6 +16,7 @@ from onnx import TensorProto
 
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import BLOCK_SIZES
 
@@ -50,8 +51,8 @@ class WeightSource(TensorSource, Protocol):
         ...
 
     @property
-    def notice(self) -> str:
-        """What a user must be told about the model; "" when nothing."""
+    def notice(self) -> Notice:
+        """What a user must be told about the model; {} when nothing."""
         ...
 
     @property

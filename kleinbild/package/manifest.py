@@ -1,4 +1,4 @@
-"""The manifest of a packaged model, schema 3: the one description that packager, page and `check` share.
+"""The manifest of a packaged model, schema 4: the one description that packager, page and `check` share.
 
 The dataclasses are the schema; src_js/manifest.js has the same fields (a test keeps them equal). Reading is
 strict about fields and types; what the fields must be to each other is manifest_checks.py's. Nothing here
@@ -18,8 +18,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kleinbild.config import MAX_EXACT_INTEGER, ModelConfig, config_from_json
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST_MAX_BYTES = 32 * 1024 * 1024
 
 Record = TypeVar("Record")
@@ -86,14 +87,15 @@ class Tensor:
 class Manifest:
     """A model as the page downloads it; `table_sigmas` are the timesteps of the modulation table's rows.
 
-    `examples` are prompts that suit the model, `sizes` [width, height] in pixels; either may be empty.
+    `notice` is what a visitor must be told, by language, `examples` are prompts that suit the model, `sizes`
+    [width, height] in pixels; each may be empty.
     """
 
     schema: int
     id: str
     name: str
     revision: str
-    notice: str
+    notice: Notice
     examples: tuple[str, ...]
     sizes: tuple[tuple[int, ...], ...]
     weights: str
@@ -113,7 +115,7 @@ class Manifest:
 def new_manifest(
     *,
     name: str,
-    notice: str,
+    notice: Notice,
     examples: Iterable[str],
     sizes: Iterable[Iterable[int]],
     weights: str,
@@ -132,7 +134,7 @@ def new_manifest(
     content = {
         "schema": SCHEMA,
         "name": name,
-        "notice": notice,
+        "notice": dict(notice),
         "examples": list(examples),
         "sizes": [list(size) for size in sizes],
         "weights": weights,
@@ -200,6 +202,10 @@ def _read(kind: Any, value: object, where: str) -> object:
         if not isinstance(value, list):
             raise KleinbildError(f"{where}: expected a list, found {_shorten(value)}")
         return tuple(_read(get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise KleinbildError(f"{where}: expected an object, found {_shorten(value)}")
+        return {key: _read(get_args(kind)[1], item, f"{where}.{key[:40]}") for key, item in value.items()}
     if kind is float and type(value) is int and abs(value) <= MAX_EXACT_INTEGER:
         return float(value)
     if kind not in (int, str, bool, float):

@@ -16,6 +16,7 @@ import numpy as np
 
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import read_notice
 from kleinbild.package.compression import GZIP, PLAIN, SUFFIX, worthwhile
 from kleinbild.package.layout import SECTION_BYTES, Storage
 from kleinbild.package.manifest import FileRef, Manifest, Tensor
@@ -38,7 +39,6 @@ MAX_NUMBER = 1 << 24
 MAX_LAYERS = 1024
 MAX_LIST = 16
 MAX_NAME_CHARACTERS = 200
-MAX_NOTICE_CHARACTERS = 2000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -63,10 +63,9 @@ def check_manifest(manifest: Manifest, where: str) -> None:
 def _check_head(manifest: Manifest) -> None:
     if not _ID.fullmatch(manifest.id):
         raise KleinbildError(f"id {manifest.id[:120]!r} is no model id")
-    for field, limit in (("name", MAX_NAME_CHARACTERS), ("notice", MAX_NOTICE_CHARACTERS)):
-        text = getattr(manifest, field)
-        if len(text) > limit or not text.replace("\n", "").isprintable():
-            raise KleinbildError(f"{field} is longer than {limit} characters or not printable")
+    if len(manifest.name) > MAX_NAME_CHARACTERS or not manifest.name.isprintable():
+        raise KleinbildError(f"name is longer than {MAX_NAME_CHARACTERS} characters or not printable")
+    read_notice(manifest.notice, "manifest")
     read_suggestions(manifest.examples, manifest.sizes, "manifest")
     if not _SHA256.fullmatch(manifest.revision):
         raise KleinbildError(f"revision {manifest.revision[:80]!r} is no SHA-256")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from kleinbild.config import ModelConfig
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 from kleinbild.package.files import write_bytes
 from kleinbild.package.manifest import Manifest, manifest_text, new_manifest
 from kleinbild.package.manifest_checks import check_config, check_manifest
@@ -40,8 +41,8 @@ class ModelSource(Protocol):
         """The model's name as people know it."""
 
     @property
-    def notice(self) -> str:
-        """What the page must tell about the model, "" for nothing."""
+    def notice(self) -> Notice:
+        """What the page must tell about the model, {} for nothing."""
 
     @property
     def suggestions(self) -> Suggestions:

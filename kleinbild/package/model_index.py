@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kleinbild.errors import KleinbildError
+from kleinbild.notice import Notice
 from kleinbild.package.files import read_json, write_bytes
 from kleinbild.package.manifest import (
     MANIFEST_MAX_BYTES,
@@ -39,7 +40,7 @@ class ModelEntry:
     weights: str
     bytes: int
     transfer_bytes: int
-    notice: str
+    notice: Notice
     manifest: str
     default: bool
 

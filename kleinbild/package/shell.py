@@ -113,7 +113,8 @@ def write_bench_page(source: ShellSource, root: Path) -> str:
     source.check()
     catalogues = read_catalogues(source.templates / "i18n")
     build, _ = _write_files(source, root, catalogues, "")
-    _render(source, root, (BENCH_PAGE,), catalogues, {"build": build, "base": f"/v/{build}"})
+    variables = {"build": build, "base": f"/v/{build}", "languages": catalogues}
+    _render(source, root, (BENCH_PAGE,), catalogues, variables)
     return build
 
 

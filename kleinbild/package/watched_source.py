@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kleinbild.canonical import expected_tensors
 from kleinbild.config import ModelConfig
+from kleinbild.notice import Notice
 from kleinbild.package.model import ModelSource
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Dense, Weight
@@ -38,7 +39,7 @@ class WatchedSource:
         return self._source.name
 
     @property
-    def notice(self) -> str:
+    def notice(self) -> Notice:
         """What the page must tell about the model."""
         return self._source.notice
 

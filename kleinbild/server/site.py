@@ -18,7 +18,7 @@ from kleinbild.errors import KleinbildError
 
 MAX_INDEX_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 32 << 20
-MANIFEST_SCHEMA = 3
+MANIFEST_SCHEMA = 4
 MODEL_INDEX = "index.json"  # beside the manifests; the page's list of models
 _MANIFEST_PATH = re.compile(r"/models/[A-Za-z0-9_][A-Za-z0-9._-]*\.json")
 _BUILD_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

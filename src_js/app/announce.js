@@ -30,7 +30,9 @@ export function toast(text, { action, onAction, seconds = TOAST_SECONDS } = {}) 
   const region = element("toast", HTMLElement);
   const line = document.createElement("p");
   line.className = "toast";
-  line.append(textElement("span", text));
+  const words = textElement("span", text);
+  words.dir = "auto";                                      // the language may change under it
+  line.append(words);
   if (action && onAction) {
     const button = textElement("button", action, "button");
     button.type = "button";

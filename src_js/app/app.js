@@ -9,6 +9,8 @@
  * @property {string} build
  * @property {string[]} views in the order of the navigation
  * @property {string[]} languages in the order of the menu
+ * @property {Record<string, string>} notice what its maker tells of that model, by language
+ * @property {string[]} examples prompts that suit it, or none
  */
 
 /**

@@ -8,18 +8,18 @@ import { BenchClient } from "./bench_client.js";
 import { BenchView } from "./bench_view.js";
 import { findGpu } from "./capabilities.js";
 import { element } from "./elements.js";
-import { I18n } from "./i18n.js";
-import { FALLBACK, fetchCatalogue } from "./language.js";
+import { openLanguage } from "./language.js";
+import { Store } from "./store.js";
 
 /** @typedef {import("../bench_protocol.js").BenchResult} BenchResult */
 
-/** @type {{ build: string }} */
-const { build } = JSON.parse(element("kleinbild", HTMLScriptElement).text);
+/** @type {{ build: string, languages: string[] }} */
+const { build, languages } = JSON.parse(element("kleinbild", HTMLScriptElement).text);
 const client = new BenchClient(new URL("../worker/bench.js", import.meta.url));
 /** @type {BenchResult | undefined} */
 let result;
 
-const view = new BenchView(new I18n(FALLBACK, await fetchCatalogue(FALLBACK)), {
+const view = new BenchView(await openLanguage(new Store(), languages), {
   onStart: (quick) => void start(quick),
   onCancel: () => client.cancel(),
   onCopy: () => navigator.clipboard.writeText(JSON.stringify(result, null, 2)),

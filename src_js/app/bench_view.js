@@ -57,7 +57,7 @@ export class BenchView {
     this.#failure.hidden = true;
     this.#machine.textContent = "";
     this.#setBusy(true);
-    this.#title.textContent = "Starting";
+    this.#title.textContent = this.#i18n.t("bench.starting");
     this.#count.textContent = "";
     this.#bar.removeAttribute("value");
   }
@@ -65,20 +65,21 @@ export class BenchView {
   /** @param {{done: number, total: number, label: string}} progress */
   showProgress({ done, total, label }) {
     this.#title.textContent = label;
-    this.#count.textContent = `${done} of ${total}`;
+    this.#count.textContent = this.#i18n.t("diagnosis.check.progress", { done, total });
     this.#bar.value = done / total;
   }
 
   /** @param {Row} row */
   addRow(row) {
-    const { value, rate, share } = rowText(row);
+    const { value, rate, share } = row.error === undefined ? rowText(row) : { value: this.#i18n.t("bench.failed"), rate: "", share: "" };
     const line = document.createElement("tr");
     const name = document.createElement("th");
     name.scope = "row";
+    name.lang = "en";                                      // kernels and stages have the names of the code, as the command line has
     name.append(row.name);
     const note = row.error ?? row.detail;
     if (note) name.append(textElement("small", note, row.error === undefined ? "" : "bench__error"));
-    line.append(name, textElement("td", value), textElement("td", rate), textElement("td", share));
+    line.append(name, ...[value, rate, share].map((figure) => textElement("td", `\u2066${figure}\u2069`)));
     this.#section(row.group).append(line);
     this.#empty.hidden = true;
     this.#table.hidden = false;
@@ -88,8 +89,8 @@ export class BenchView {
   finish(result) {
     this.#setBusy(false);
     this.#copy.hidden = false;
-    this.#machine.textContent = `${machineText(result)} \u00b7 measured in ${timeText(result.seconds)}`;
-    this.#live.textContent = "The benchmark is done.";
+    this.#machine.textContent = this.#i18n.t("bench.measured", { machine: machineText(result), duration: timeText(result.seconds) });
+    this.#live.textContent = this.#i18n.t("bench.done");
   }
 
   /** @param {import("../errors.js").KleinbildError} error */
@@ -119,17 +120,15 @@ export class BenchView {
   #section(group) {
     const known = this.#sections.get(group);
     if (known) return known;
-    const order = GROUPS.map(([name]) => name);
-    const [, title = ""] = GROUPS.find(([name]) => name === group) ?? [];
     const section = document.createElement("tbody");
-    const heading = textElement("th", title, "bench__group");
+    const heading = textElement("th", this.#i18n.t(`bench.group.${group}`), "bench__group");
     heading.scope = "rowgroup";
     heading.colSpan = 4;
     const line = document.createElement("tr");
     line.append(heading);
     section.append(line);
-    const after = [...this.#sections].filter(([name]) => order.indexOf(name) < order.indexOf(group))
-      .sort(([a], [b]) => order.indexOf(b) - order.indexOf(a))[0]?.[1];
+    const after = [...this.#sections].filter(([name]) => GROUPS.indexOf(name) < GROUPS.indexOf(group))
+      .sort(([a], [b]) => GROUPS.indexOf(b) - GROUPS.indexOf(a))[0]?.[1];
     if (after) after.after(section);
     else this.#table.tHead?.after(section);
     this.#sections.set(group, section);
@@ -138,8 +137,8 @@ export class BenchView {
 
   /** @param {Promise<void>} copying */
   async #copied(copying) {
-    const said = await copying.then(() => "Copied", () => "The browser did not allow it");
+    const said = this.#i18n.t(await copying.then(() => "bench.copied", () => "bench.not_copied"));
     this.#copy.textContent = this.#live.textContent = said;
-    setTimeout(() => (this.#copy.textContent = "Copy result"), COPIED_MS);
+    setTimeout(() => (this.#copy.textContent = this.#i18n.t("bench.copy")), COPIED_MS);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Benchmark figures in words. No DOM.
+ * Benchmark figures in words, the same in every language, as the command line has them. No DOM.
  */
 
 import { flopsText, formatBytes, threeDigits } from "./wording.js";
@@ -7,11 +7,8 @@ import { flopsText, formatBytes, threeDigits } from "./wording.js";
 /** @typedef {import("../bench_protocol.js").Row} Row */
 /** @typedef {import("../bench_protocol.js").Group} Group */
 
-/** Headings in the order in which they are shown. */
-export const GROUPS = /** @type {const} */ ([
-  ["picture", "Whole picture, warm"], ["stage", "Stages"], ["page", "The page meanwhile"], ["start", "Start"], ["memory", "GPU memory"],
-  ["peak", "What the GPU can do"], ["kernel", "Kernels"],
-]);
+/** In the order in which they are shown. @type {readonly Group[]} */
+export const GROUPS = ["picture", "stage", "page", "start", "memory", "peak", "kernel"];
 
 /** @param {number} seconds @returns {string} three digits with a unit that suits */
 export function timeText(seconds) {
@@ -22,8 +19,7 @@ export function timeText(seconds) {
 }
 
 /** @param {Row} row @returns {{value: string, rate: string, share: string}} "" for what was not measured */
-export function rowText({ seconds, bytes, tflops, gigabytesPerSecond, percent, error }) {
-  if (error !== undefined) return { value: "failed", rate: "", share: "" };
+export function rowText({ seconds, bytes, tflops, gigabytesPerSecond, percent }) {
   const value = seconds !== undefined ? timeText(seconds) : bytes !== undefined ? formatBytes(bytes).replace(" ", "\u00a0") : "";
   const rate = tflops !== undefined ? flopsText(tflops) : gigabytesPerSecond !== undefined ? `${threeDigits(gigabytesPerSecond)} GB/s` : "";
   return { value, rate, share: percent === undefined ? "" : `${percent.toFixed(percent < 10 ? 1 : 0)}\u00a0%` };

@@ -68,6 +68,11 @@ export class I18n {
     });
   }
 
+  /** @param {Record<string, string>} texts by language @returns {string} in this language, else in English; "" when there is none */
+  pick(texts) {
+    return texts[this.#language] ?? texts["en"] ?? "";
+  }
+
   /** @param {number} value @param {Intl.NumberFormatOptions} [options] @returns {string} */
   number(value, options = {}) {
     const key = JSON.stringify(options);

@@ -7,7 +7,7 @@ import { KleinbildError } from "../errors.js";
 import { I18n } from "./i18n.js";
 import { localise } from "./localise.js";
 
-export const FALLBACK = "en";
+const FALLBACK = "en";
 const SETTING = "language";
 
 /** @typedef {import("./store.js").Store} Store */

@@ -14,6 +14,7 @@ import { takeLaunches } from "./launch.js";
 import { isOffer, takeOffer } from "./loan_offer.js";
 import { showText } from "./localise.js";
 import { joinOwnership } from "./ownership_banner.js";
+import { tellNotice } from "./notice.js";
 import { Router } from "./router.js";
 import { Store } from "./store.js";
 import { offerUpdates } from "./update_banner.js";
@@ -23,6 +24,8 @@ import { WorkerClient } from "./worker_client.js";
 
 /** @type {import("./app.js").Site} */
 const site = JSON.parse(element("kleinbild", HTMLScriptElement).text);
+/** Between the first view and what nobody waits for. */
+const REST_MS = 1000;
 const client = new WorkerClient(new URL("../worker/main.js", import.meta.url));
 
 /** A page for people. */
@@ -46,6 +49,7 @@ async function openPage() {
     onFailure: showTrouble,
   });
   offerUpdates(app);
+  tellNotice(site.notice, i18n);
   element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
@@ -64,6 +68,13 @@ async function openPage() {
   void lend(offer).catch(reportError);
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
+  setTimeout(() => void attendModels(app, router).catch(() => undefined), REST_MS);                          // the models view tells what fails
+}
+
+/** @param {App} app @param {Router} router */
+async function attendModels(app, router) {
+  const { attendModels: attend } = await import("./models/attend.js");
+  await attend(app, () => router.open("models"));
 }
 
 /** @param {string} view @param {App} app */

@@ -55,7 +55,7 @@ export class Router {
     location.hash = routeHash(view, params);
   }
 
-  /** Opens a view's code, shown or not. @param {string} view @returns {Promise<void>} */
+  /** Opens a view's code, once, shown or not. @param {string} view @returns {Promise<void>} */
   open(view) {
     let opened = this.#opened.get(view);
     if (!opened) this.#opened.set(view, (opened = this.#open(view)));

@@ -38,6 +38,15 @@ export function memoryNeeds({ weightBytes, workBytes, preview }) {
   };
 }
 
+/** A picture that cannot be made here. */
+export class TooLarge extends KleinbildError {
+  /** @param {string} message @param {Size | undefined} largest of the same shape that can, about; undefined when none can */
+  constructor(message, largest) {
+    super("too-large", message);
+    this.largest = largest;
+  }
+}
+
 /**
  * The plan of a picture that can be made here; where whole maps of the decoder would not fit, they lie in bands, and where previews
  * would not fit, there are none.
@@ -47,8 +56,8 @@ export function memoryNeeds({ weightBytes, workBytes, preview }) {
  *   previews, if they fit
  * @param {number} budget bytes of GPU memory
  * @returns {PicturePlan}
- * @throws {KleinbildError} bad-input: no size of this model; too-large: needs more than the budget, or a larger buffer than the GPU
- *   allows, and says what would fit
+ * @throws {KleinbildError} bad-input: no size of this model
+ * @throws {TooLarge} needs more than the budget, or a larger buffer than the GPU allows
  */
 export function planWithin(engine, manifest, picture, budget) {
   const side = tokenPixels(manifest.config);
@@ -114,7 +123,7 @@ function largestFitting({ width, height }, side, fitting) {
  * @param {PicturePlan} plan one that does not fit
  * @param {{budget: number, bufferBytes: number}} limits
  * @param {Size | undefined} largest that fits
- * @returns {KleinbildError} too-large
+ * @returns {TooLarge}
  */
 function refusal({ width, height }, plan, { budget, bufferBytes }, largest) {
   const { least } = memoryNeeds(plan);
@@ -123,7 +132,7 @@ function refusal({ width, height }, plan, { budget, bufferBytes }, largest) {
     : `needs a GPU buffer of ${gigabytes(plan.largestBytes)}, and this GPU allows ${gigabytes(bufferBytes)}`;
   const way = largest ? `The largest picture of this shape that fits has ${largest.width}x${largest.height} pixels.` : "No size fits.";
   const budgetToo = least > budget ? " A larger memory budget can be set if the GPU has the memory." : "";
-  return new KleinbildError("too-large", `A picture of ${width}x${height} pixels ${reason}. ${way}${budgetToo}`);
+  return new TooLarge(`A picture of ${width}x${height} pixels ${reason}. ${way}${budgetToo}`, largest);
 }
 
 /** @param {number} bytes */

@@ -3,8 +3,7 @@
  */
 
 import { inspectDevice } from "../engine/device.js";
-import { asKleinbildError } from "../errors.js";
-import { defaultBudget, memoryNeeds, planWithin } from "../pipeline/budget.js";
+import { TooLarge, defaultBudget, memoryNeeds, planWithin } from "../pipeline/budget.js";
 import { planPicture } from "../pipeline/plan.js";
 
 /**
@@ -21,10 +20,9 @@ export async function planMemory({ manifest }, runtime, { precision, picture, me
     const plan = planWithin(engine, manifest, { ...picture, preview }, budget);
     return { ...memoryNeeds(plan), flops: stageFlops(plan), budget, refusal: "", previews: plan.preview !== undefined };
   } catch (caught) {
-    const { code, message } = asKleinbildError(caught);
-    if (code !== "too-large") throw caught;
+    if (!(caught instanceof TooLarge)) throw caught;
     const plan = planPicture(engine, manifest, picture);
-    return { ...memoryNeeds(plan), flops: stageFlops(plan), budget, refusal: message, previews: false };
+    return { ...memoryNeeds(plan), flops: stageFlops(plan), budget, refusal: caught.message, largest: caught.largest, previews: false };
   }
 }
 

@@ -89,6 +89,7 @@ export async function inspectModel({ manifest, store }) {
     persistent: store.persistent,
     model: manifest.id,
     defaults: { width, height, steps },
+    notice: manifest.notice,
     examples: manifest.examples,
     sizes: manifest.sizes.map(([w = width, h = height]) => ({ width: w, height: h })),
   };

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from kleinbild.canonical import expected_tensors
 from kleinbild.config import ModelConfig
+from kleinbild.notice import Notice
 from kleinbild.quantise import quantise
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Q4, Dense, Weight
@@ -42,7 +43,7 @@ class PackingSource:
     block_size: int
     symmetric: bool
     name: str = "Packing benchmark"
-    notice: str = ""
+    notice: Notice = field(default_factory=dict)
     suggestions: Suggestions = field(default_factory=Suggestions)
     weights_kind: str = "q4"
     read_bytes: int = 0

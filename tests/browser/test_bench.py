@@ -102,3 +102,8 @@ def test_a_browser_without_a_gpu_is_told_what_to_do(browser: Browser, url: str) 
     with visit(browser, url, script=NO_ADAPTER) as one:
         one.page.goto(f"{url}/bench.html")
         expect(one.page.locator("#bench-failure")).to_contain_text("The browser found no GPU it can use")
+        one.page.evaluate("""localStorage.setItem("kleinbild.language", '"ar"')""")
+        one.page.reload()
+        expect(one.page.locator("html")).to_have_attribute("dir", "rtl")
+        expect(one.page.locator("#bench-start")).to_have_text("ابدأ الاختبار")
+        expect(one.page.locator("#bench-failure")).to_contain_text("لم يجد المتصفح معالج رسوم")

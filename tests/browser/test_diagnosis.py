@@ -24,7 +24,7 @@ TITLES = """() => {
   const title = document.getElementById("progress-title");
   new MutationObserver(() => window.titles.push(title.textContent)).observe(title, { childList: true });
 }"""
-MEASURING = "Measuring kernels on your GPU"
+MEASURING = "Measuring your GPU"
 LOADED = "#diagnosis-sections:not([hidden])"
 
 

@@ -215,6 +215,29 @@ def test_a_pause_outlives_the_page_and_a_killed_tab_goes_on_by_itself(browser: B
         assert set(names(one)) | kept == set(stored(one.page))
 
 
+def test_a_download_goes_on_with_the_page_and_makes_way_for_a_picture(browser: Browser, url: str) -> None:
+    with models_visit(browser, url) as (one, page):
+        hold = Hold(2)
+        one.context.route("**/w/*", hold)
+        act(page, "install")
+        wait_until(page, lambda: len(hold.held) > 0, "two parts are stored, others asked for")
+        page.goto("about:blank")
+        page.goto(f"{url}/#/make")
+        expect(page.locator(".toast")).to_contain_text("The download of Tiny goes on.", timeout=DONE_MS)
+        one.settle()
+        page.fill("#prompt", "a red fox")
+        page.click("#make")
+        expect(page.locator("#cancel")).to_be_visible()
+        page.click("[data-link=models]")
+        expect(card(page)).to_contain_text("Interrupted.", timeout=DONE_MS)
+        page.click("[data-link=make]")
+        page.click("#cancel")
+        page.click("[data-link=models]")
+        hold.release()
+        expect_outcome(page, "is on this device.")
+        assert one.complaints == []
+
+
 @contextmanager
 def own_browser(browser: Browser, flags: list[str], profile: Path) -> Iterator[Page]:
     """A page of a browser process with this profile, which is killed in the end, as by a power cut."""
@@ -379,15 +402,21 @@ def test_a_new_revision_fetches_what_changed_and_the_old_one_works_until_then(
         install(page)
         old = stored(page)
         build("site", checkpoint, "--weights", "f16", "--out", dist, "--add")
+        page.goto(f"http://{server.authority}/#/gallery")
         page.reload()
-        expect(card(page)).to_contain_text("New revision", timeout=DONE_MS)
-        expect(card(page, 2)).to_contain_text("This site has a newer revision of this model.")
+        expect(page.locator("#model-update")).to_contain_text("A new version of Tiny", timeout=DONE_MS)
+        page.click("#model-update-show")
+        expect(page.locator("#models-title")).to_be_focused()
+        expect(page.locator("#model-update")).to_be_hidden()
+        expect(card(page)).to_contain_text("New version", timeout=DONE_MS)
+        expect(card(page, 2)).to_contain_text("This site has a newer version of this model.")
         one.weight_paths.clear()
         hold = Hold(0)
         one.context.route("**/w/*", hold)
         act(page, "update")
         wait_until(page, lambda: len(hold.held) == 1, "the changed part is asked for")
         page.click("[data-link=make]")
+        expect(page.locator("#model-update")).to_be_hidden()
         expect(page.locator("#make")).to_have_text("Make the picture")
         assert old.items() <= stored(page).items()
         page.click("[data-link=models]")

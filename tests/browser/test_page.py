@@ -107,7 +107,9 @@ def test_the_form_floors_sides_refuses_nonsense_and_remembers(browser: Browser, 
     with visit(browser, url) as one:
         page = one.open()
         page.fill("#width", "500")
-        expect(page.locator("#width-message")).to_have_text("Sides are multiples of 16: 500 becomes 496.")
+        expect(page.locator("#width-message")).to_have_text(
+            "Width and height are multiples of 16: 500 becomes 496."
+        )
         page.fill("#seed", "18446744073709551616")
         expect(page.locator("#seed")).to_have_attribute("aria-invalid", "true")
         page.click("#make")
@@ -138,12 +140,14 @@ def test_what_a_size_needs_of_the_memory_is_told_before_any_download(browser: Br
         expect(needs).not_to_have_text(small)
         page.click(".more > summary")
         page.fill("#memory", "0.1")
-        expect(page.locator("#memory-message")).to_have_text("A number of GB from 0.5 to 1024, or nothing.")
+        expect(page.locator("#memory-message")).to_have_text(
+            "A number of GB from 0.5 to 1024, or leave it empty."
+        )
         page.fill("#memory", "0.5")
         expect(page.locator("#memory-message")).to_be_hidden()
         page.fill("#width", "2048")
         page.fill("#height", "2048")
-        expect(needs).to_contain_text("the budget is 0.50 GB. The largest picture of this shape that fits")
+        expect(needs).to_contain_text("Kleinbild may use 500 MB. The largest of this shape that fits is")
         expect(needs).to_have_class(re.compile("field__message--error"))
         page.fill("#memory", "")
         expect(needs).to_have_text(re.compile(r"^Needs [0-9.]+ GB of GPU memory"))

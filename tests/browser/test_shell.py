@@ -14,7 +14,21 @@ def test_the_language_changes_at_once_and_is_remembered(browser: Browser, url: s
         expect(page).to_have_title("Make – Kleinbild")
         page.select_option("#language", "de")
         expect(page.locator("#make-title")).to_have_text("Ein Bild machen")
-        expect(page.locator("#width-message")).to_have_text("Seiten sind Vielfache von 16: Aus 500 wird 496.")
+        expect(page.locator("#width-message")).to_have_text(
+            "Breite und Höhe sind Vielfache von 16: Aus 500 wird 496."
+        )
+        for size, rows in ((DESKTOP, 1), (PHONE, 2)):
+            page.set_viewport_size({"width": size["width"], "height": size["height"]})
+            name, menu, last = (
+                page.locator(one).bounding_box()
+                for one in (".masthead__name", "#language", "[data-link=diagnosis]")
+            )
+            assert name and menu and last
+            assert abs(name["y"] + name["height"] / 2 - menu["y"] - menu["height"] / 2) < 5
+            assert last["y"] + last["height"] <= rows * menu["height"] + 40, (
+                "no wider than the screen in German"
+            )
+        page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
         expect(page).to_have_title("Bild machen – Kleinbild")
         page.select_option("#language", "ar")
         expect(page.locator("html")).to_have_attribute("dir", "rtl")

@@ -65,12 +65,15 @@ test("part sizes follow the layout", () => {
 
 /** @type {[string, (manifest: any) => void, RegExp][]} */
 const SPOILT = [
-  ["another schema", (m) => (m.schema = 4), /manifest\.schema/],
+  ["another schema", (m) => (m.schema = 5), /manifest\.schema/],
   ["a missing field", (m) => delete m.revision, /manifest\.revision: missing/],
   ["an unknown field", (m) => (m.extra = 1), /manifest\.extra: unknown/],
   ["a __proto__ field", (m) => Object.defineProperty(m, "__proto__", { value: 1, enumerable: true }), /__proto__: unknown/],
   ["an id with a path", (m) => (m.id = "../x"), /manifest\.id/],
-  ["a notice without end", (m) => (m.notice = "x".repeat(5000)), /manifest\.notice/],
+  ["a notice without end", (m) => (m.notice = { en: "x".repeat(5000) }), /manifest\.notice\.en/],
+  ["a notice that is no object", (m) => (m.notice = "a fox"), /manifest\.notice: expected an object/],
+  ["a notice in a language that is none", (m) => (m.notice = { en: "a", __proto__x: "b" }), /manifest\.notice: "__proto__x" is no language/],
+  ["a notice without English", (m) => (m.notice = { de: "Fuchs" }), /manifest\.notice: not there in English/],
   ["a list for an object", (m) => (m.config = []), /manifest\.config: expected an object/],
   ["a layer count that would hang the page", (m) => (m.config.transformer.num_layers = 1e9), /transformer\.num_layers/],
   ["a fraction of a layer", (m) => (m.config.transformer.num_layers = 1.5), /transformer\.num_layers/],

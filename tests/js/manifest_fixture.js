@@ -17,11 +17,11 @@ export function smallManifest() {
   const part = (/** @type {number} */ shard, /** @type {number} */ rows, /** @type {number} */ length, offset = 0, start = 0) => (
     { shard, row_start: start, row_count: rows, offset, length });
   return {
-    schema: 3,
+    schema: 4,
     id: "tiny-q4-00000000",
     name: "Tiny",
     revision: digest("0"),
-    notice: "",
+    notice: {},
     examples: ["a red circle"],
     sizes: [[128, 256]],
     weights: "q4",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from kleinbild.canonical import expected_tensors
 from kleinbild.checkpoint.checkpoint import Checkpoint
 from kleinbild.config import ModelConfig
+from kleinbild.notice import Notice
 from kleinbild.suggestions import Suggestions
 from kleinbild.weights import Q4, Dense, Weight
 
@@ -28,7 +29,7 @@ class ModelDouble:
     tokenizer_folder: Path
     changed: dict[str, Weight]
     name: str = "Tiny FLUX.2 Klein"
-    notice: str = "Draws patterns <only> & nothing else."
+    notice: Notice = field(default_factory=lambda: {"en": "Draws patterns <only> & nothing else."})
     suggestions: Suggestions = SUGGESTIONS
     weights_kind: str = "q4"
 

@@ -12,6 +12,7 @@ import pytest
 
 from kleinbild import __version__
 from kleinbild.checkpoint.tiny import TINY_FOLDER, write_tiny_checkpoint
+from kleinbild.notice import read_notice
 from kleinbild.package.cli import main
 from kleinbild.package.manifest import Manifest, manifest_from_json
 from kleinbild.package.model_index import manifest_files, read_manifests
@@ -156,7 +157,7 @@ def test_the_models_of_the_project_are_packaged_in_f16(source: str, folder: Path
     index = json.loads((folder / "model_index.json").read_text())
     assert manifest.weights == "f16"
     assert manifest.name == index["name"]
-    assert manifest.notice == index["kleinbild_notice"]
+    assert manifest.notice == read_notice(index["kleinbild_notice"], "")
     assert manifest.config.prompt.text_seq_len == index.get("kleinbild_text_seq_len", 512)
     assert {t.format for t in manifest.tensors} == {"f16", "f32"}
 

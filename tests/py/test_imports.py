@@ -14,12 +14,13 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-BASE = {"kleinbild", "errors", "config", "weights", "suggestions"}
+BASE = {"kleinbild", "errors", "config", "weights", "notice", "suggestions"}
 PYTHON_LAYERS: dict[str, set[str]] = {
     "kleinbild": set(),
     "errors": set(),
     "config": {"errors"},
     "weights": {"errors", "config"},
+    "notice": {"errors"},
     "suggestions": {"errors"},
     "progress": set(),
     "part_folder": {"errors"},

@@ -53,6 +53,13 @@ def test_translations_are_translated() -> None:
         assert len(same) < 0.1 * len(ENGLISH.words), same
 
 
+def test_german_says_sie() -> None:
+    german = next(catalogue for catalogue in CATALOGUES if catalogue.language == "de")
+    familiar = re.compile(r"\b(du|dich|dir|dein\w*|wähle|nimm|öffne|schließe|lade|sieh)\b", re.IGNORECASE)
+    found = {key: text for key, text in german.words.items() if familiar.search(str(text))}
+    assert not found
+
+
 def test_every_key_that_the_code_names_exists() -> None:
     named: dict[str, str] = {}
     for folder, pattern in (("src_js/app", "*.js"), ("site", "*.j2")):

@@ -47,6 +47,7 @@ export class ExamplesView {
       item.append(button);
       return item;
     }));
+    element("prompt", HTMLTextAreaElement).placeholder = all.at(-1) ?? "";
     this.#more.hidden = all.length <= SHOWN;
   }
 }

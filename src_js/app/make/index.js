@@ -8,6 +8,7 @@ import { element } from "../elements.js";
 import { copyLink } from "../gallery/export.js";
 import { showText } from "../localise.js";
 import { chosenManifest, rememberChosen } from "../models/chosen.js";
+import { tellNotice } from "../notice.js";
 import { ExamplesView } from "./examples_view.js";
 import { Form } from "./form.js";
 import { Frame } from "./frame.js";
@@ -31,6 +32,7 @@ export async function openMake(app) {
   const roll = new Roll(app, (exposure) => studio.show(exposure));
   const sizes = new SizesView(i18n, (size) => form.setSize(size));
   const examples = new ExamplesView(i18n, (prompt) => form.suggest(prompt));
+  examples.offer(site.examples);
   let asked = 0;
   const form = new Form(app, {
     onSubmit: order,
@@ -53,6 +55,7 @@ export async function openMake(app) {
     showModel(info) {
       sizes.offer(info.sizes);
       examples.offer(info.examples);
+      tellNotice(info.notice, i18n);
       form.showDefaults(info.defaults);
       known = true;
     },
@@ -142,7 +145,6 @@ export async function openMake(app) {
     app.navigate("make");
   });
   events.on("language", () => examples.show());
-  examples.show();
   form.recall();
   const { restored, lost } = queue.recall();
   if (restored > 0) toast(i18n.t("make.queue.restored", { count: restored }));

@@ -84,8 +84,11 @@ export function backgroundText(i18n, { bytes, totalBytes, done, problem }) {
 }
 
 /** @param {I18n} i18n @param {Omit<import("../../protocol.js").MemoryNeeds, "flops">} needs @returns {string} what a picture needs of the GPU's memory */
-export function memoryText(i18n, { least, whole, budget, refusal }) {
-  if (refusal) return refusal;
+export function memoryText(i18n, { least, whole, budget, refusal, largest }) {
+  if (refusal) {
+    const why = i18n.t(least > budget ? "make.memory.refused" : "make.memory.too_large_piece", { least: i18n.bytes(least), budget: i18n.bytes(budget) });
+    return largest ? `${why} ${i18n.t("make.memory.largest", { size: `${largest.width} \u00d7 ${largest.height}` })}` : why;
+  }
   if (whole <= budget) return i18n.t("make.memory.whole", { whole: i18n.bytes(whole) });
   return i18n.t("make.memory.least", { least: i18n.bytes(least), whole: i18n.bytes(whole) });
 }

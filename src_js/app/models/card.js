@@ -44,8 +44,9 @@ export class Card {
     head.className = "model__head";
     head.append(title, badges);
     this.element.append(head, textElement("p", factsText(i18n, model), "model__facts"));
-    if (model.notice) {
-      const notice = textElement("p", model.notice, "model__notice");
+    const told = i18n.pick(model.notice);
+    if (told) {
+      const notice = textElement("p", told, "model__notice");
       notice.dir = "auto";
       this.element.append(notice);
     }

@@ -16,6 +16,14 @@ import { trustedScriptUrl } from "../trusted_types.js";
 
 /** @template M @typedef {M extends { job: number } ? Omit<M, "job"> : never} WithoutJob */
 
+/** @type {ModelsClient | undefined} */
+let shared;
+
+/** @returns {ModelsClient} the one of this page: its worker does one thing at a time */
+export function modelsClient() {
+  return (shared ??= new ModelsClient(new URL("../../worker/models_main.js", import.meta.url)));
+}
+
 export class ModelsClient {
   /** @type {Worker | undefined} */
   #worker;

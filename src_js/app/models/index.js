@@ -3,18 +3,17 @@
 import { adviceFor, platformOf } from "../advice.js";
 import { element, textElement } from "../elements.js";
 import { showText } from "../localise.js";
-import { ModelsClient } from "./client.js";
+import { modelsClient } from "./client.js";
 import { Shelf } from "./shelf.js";
 import { progressText } from "./wording.js";
 
 /** @param {import("../app.js").App} app */
 export async function openModels(app) {
   const { events, i18n } = app;
-  const client = new ModelsClient(new URL("../../worker/models_main.js", import.meta.url));
   const clean = element("models-clean", HTMLButtonElement);
   const importing = element("models-folder-button", HTMLButtonElement);
   const common = element("models-common", HTMLElement);
-  const shelf = new Shelf(app, client, {
+  const shelf = new Shelf(app, modelsClient(), {
     list: element("models-list", HTMLElement),
     folderInput: element("models-folder", HTMLInputElement),
     showStore({ models, store }, busy) {

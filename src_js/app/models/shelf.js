@@ -7,6 +7,7 @@ import { asKleinbildError } from "../../errors.js";
 import { Card } from "./card.js";
 import { chosenManifest, isOf, rememberChosen } from "./chosen.js";
 import { canWriteFolders, chooseToRead, chooseToWrite } from "./folders.js";
+import { GoingOn } from "./going_on.js";
 import { Rate } from "./rate.js";
 import { importedTexts, verifiedText } from "./wording.js";
 
@@ -47,12 +48,23 @@ export class Shelf {
     this.#view = view;
   }
 
-  /** Looks at what there is, and goes on with what an interruption ended. @returns {Promise<void>} never rejected */
+  /** Looks at what there is, and goes on with what an interruption ended. @returns {Promise<void>} never rejected; before that has ended */
   async open() {
     await this.refresh();
     await this.#settle();
-    const broken = this.#inventory?.models.find(({ interrupted, offered }) => interrupted && offered);
-    if (broken) await this.act(broken.replaces === null ? "install" : "update", broken.id, null);
+    const find = () => this.#inventory?.models.find(interruptedHere(this.#app));
+    const broken = find();
+    if (!broken) return;
+    const { events, i18n, navigate, toast } = this.#app;
+    const going = new GoingOn({
+      find,
+      act: ({ id, replaces }) => this.act(replaces === null ? "install" : "update", id, null),
+      stop: () => this.#work?.stop({ pause: false }),
+      busy: document.body.dataset["state"] === "running",
+    });
+    events.on("busy", ({ busy }) => going.setBusy(busy));
+    if (document.body.dataset["view"] === "models") return;
+    toast(i18n.t("models.resumed", { name: broken.name }), { action: i18n.t("shell.view.models"), onAction: () => navigate("models") });
   }
 
   /** Looks again at what is on this device. @returns {Promise<void>} never rejected */
@@ -224,6 +236,19 @@ export class Shelf {
       return undefined;
     }
   }
+}
+
+/** @param {import("../app.js").App} app @returns {(model: ModelState) => boolean} whether this tab goes on with a model's download */
+export function interruptedHere({ client }) {
+  return ({ interrupted, offered }) => {
+    if (!interrupted || !offered) return false;
+    try {
+      client.gate?.();                                                   // another tab may be at it
+      return true;
+    } catch {
+      return false;
+    }
+  };
 }
 
 /** @param {HTMLElement} list @returns {{ model: string, action: string } | undefined} what in it has the focus */

@@ -156,4 +156,4 @@ def test_numbers_are_derived_from_the_graphs_of_another_exporter(tmp_path: Path)
     path.write_text(json.dumps(value))
     bundle = Bundle.open(tmp_path / "bundle")
     assert bundle.config == expected.config
-    assert (bundle.name, bundle.notice, bundle.weights_kind) == (expected.name, "", "q4")
+    assert (bundle.name, bundle.notice, bundle.weights_kind) == (expected.name, {}, "q4")

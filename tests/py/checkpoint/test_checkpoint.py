@@ -51,7 +51,7 @@ def test_every_tensor_equals_the_reference_readers() -> None:
 def test_identity_of_the_checkpoint(tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(make_checkpoint(tmp_path, name="A Model"))
     assert checkpoint.name == "A Model"
-    assert checkpoint.notice == ""
+    assert checkpoint.notice == {}
     assert checkpoint.tokenizer_folder == tmp_path / "tokenizer"
     assert (checkpoint.tokenizer_folder / "tokenizer.json").is_file()
 

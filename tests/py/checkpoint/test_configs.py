@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from checkpoint_factory import REMOVE, make_checkpoint
 
-from kleinbild.checkpoint.configs import PROMPT, read_model_config, read_name, read_notice
+from kleinbild.checkpoint.configs import PROMPT, read_index_notice, read_model_config, read_name
 from kleinbild.checkpoint.json_file import ConfigFile
 from kleinbild.checkpoint.tiny import TINY_FOLDER
 from kleinbild.config import (
@@ -359,9 +359,11 @@ def test_the_prompt_template() -> None:
 def test_name_and_notice(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "my-model", weights=False, model_index={"name": REMOVE})
     assert read_name(ConfigFile.read(folder / "model_index.json")) == "my-model"
-    assert read_notice(ConfigFile.read(folder / "model_index.json")) == ""
+    assert read_index_notice(ConfigFile.read(folder / "model_index.json")) == {}
     assert read_name(ConfigFile.read(TINY_FOLDER / "model_index.json")) == "Tiny"
-    assert "Its weights are random" in read_notice(ConfigFile.read(TINY_FOLDER / "model_index.json"))
+    assert (
+        "Its weights are random" in read_index_notice(ConfigFile.read(TINY_FOLDER / "model_index.json"))["en"]
+    )
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31m", "x" * 101, 5])

@@ -56,7 +56,7 @@ class Source:
         self._change = change
         self.config: ModelConfig = checkpoint.config
         self.name = "Söurce"
-        self.notice = "a notice"
+        self.notice = {"en": "a notice", "de": "ein Hinweis"}
         self.suggestions = Suggestions(("a fox",), ((128, 256),))
         self.tokenizer_folder = checkpoint.tokenizer_folder
 
@@ -113,7 +113,7 @@ def test_files_and_graphs_are_those_of_the_format(
 
     config = json.loads((out / "flux2-config.json").read_text(encoding="utf-8"))
     assert config["kleinbild"]["name"] == config["model_name"] == "Söurce"
-    assert config["kleinbild"]["notice"] == "a notice"
+    assert config["kleinbild"]["notice"] == {"en": "a notice", "de": "ein Hinweis"}
     assert (config["kleinbild"]["examples"], config["kleinbild"]["sizes"]) == (["a fox"], [[128, 256]])
     assert config_from_json(config["kleinbild"]["config"]) == small.config
     assert (config["context_dim"], config["latent_channels"], config["latent_downsample"]) == (120, 128, 16)

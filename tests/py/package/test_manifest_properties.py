@@ -128,7 +128,7 @@ def test_missing_added_and_swapped_entries_are_refused(manifest: Manifest, data:
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_anything_else_is_refused(value: Any) -> None:
     assert not accepted(value)
-    assert not accepted({"schema": 3, "config": value})
+    assert not accepted({"schema": 4, "config": value})
 
 
 def test_what_is_written_is_read_back(manifest: Manifest) -> None:

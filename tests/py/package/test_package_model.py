@@ -138,6 +138,6 @@ def test_a_config_without_bounds_is_refused_before_it_is_counted(model: ModelDou
 
 
 def test_names_that_no_page_can_show_are_refused(model: ModelDouble, tmp_path: Path) -> None:
-    for changed in (replace(model, name="x" * 201), replace(model, notice="\x1b[31m")):
+    for changed in (replace(model, name="x" * 201), replace(model, notice={"en": "\x1b[31m"})):
         with pytest.raises(KleinbildError, match="or not printable"):
             package(changed, tmp_path)

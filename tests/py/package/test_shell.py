@@ -33,11 +33,11 @@ CONFIG = ModelConfig(
     4,
 )
 MANIFEST = Manifest(
-    schema=3,
+    schema=4,
     id="m-q4-0",
     name='M "<&>',
     revision="0" * 64,
-    notice="</script>",
+    notice={"en": "</script>"},
     examples=(),
     sizes=(),
     weights="q4",

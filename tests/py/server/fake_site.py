@@ -135,7 +135,7 @@ def write_fake_site(root: Path) -> Path:
     script = MAIN_JS.replace("SHARD", shard["sha256"])
     script = script.replace("TEXT_ROWS", str(TEXT_ROWS)).replace("PROMPT_WIDTH", str(PROMPT_WIDTH))
     (source / "app" / "main.js").write_text(script)
-    manifest = {"schema": 3, "id": "fake", "config": CONFIG, "tokenizer": tokenizer, "shards": [shard]}
+    manifest = {"schema": 4, "id": "fake", "config": CONFIG, "tokenizer": tokenizer, "shards": [shard]}
     (root / "models" / "fake.json").write_text(json.dumps(manifest))
     (root / "models" / "index.json").write_text("the page's list, which is no model")
     return root

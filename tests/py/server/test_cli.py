@@ -86,7 +86,7 @@ def _cut_shard(site: Path) -> None:
         (lambda site: (site / "models" / "fake.json").write_text("[" * 100_000), "fake.json"),
         (lambda site: (site / "models" / "fake.json").write_text('{"schema": 1}'), "schema 1"),
         (
-            lambda site: (site / "models" / "fake.json").write_text('{"schema": 3, "shards": [1]}'),
+            lambda site: (site / "models" / "fake.json").write_text('{"schema": 4, "shards": [1]}'),
             "fake.json",
         ),
         (lambda site: (site / "v" / "b1").rename(site / "v" / "b0"), "b1"),

@@ -24,7 +24,7 @@ function setUp() {
   const client = {
     onFailure: /** @type {any} */ (undefined),
     onBackground: /** @type {any} */ (undefined),
-    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, model: "tiny", examples: [], sizes: [], defaults: { width: 16, height: 16, steps: 4 } }),
+    inspect: async () => ({ totalBytes: 9, missingBytes: plan.missing.shift() ?? 0, laterBytes: 5, persistent: true, model: "tiny", notice: {}, examples: [], sizes: [], defaults: { width: 16, height: 16, steps: 4 } }),
     async plan(/** @type {{ picture: { width: number } }} */ { picture }) {
       log.push(`plan ${picture.width}`);
       await plan.planning.shift();

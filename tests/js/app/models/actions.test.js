@@ -10,7 +10,7 @@ import { words } from "../../support/words.js";
 
 /** @type {import("../../../../src_js/model_state.js").ModelState} */
 const ABSENT = {
-  id: "tiny-q4-a", name: "Tiny", weights: "q4", revision: "0123456789", notice: "", manifest: "/models/tiny-q4-a.json", offered: true, default: true,
+  id: "tiny-q4-a", name: "Tiny", weights: "q4", revision: "0123456789", notice: {}, manifest: "/models/tiny-q4-a.json", offered: true, default: true,
   installed: false, paused: false, interrupted: false, bytes: 1000, hereBytes: 0, ownBytes: 0, missingBytes: 800, missingFiles: 3, verified: null,
   damaged: [], replaces: null,
 };

@@ -1,6 +1,6 @@
 """The picture server on a page that somebody has open: who may be it, and what its coming and going costs.
 
-The page is a WebSocket of the test's own, which says what src_js/app/make/lending.js says.
+The page is a WebSocket of the test's own, which says what src_js/app/make/loan.js says.
 """
 
 from __future__ import annotations
