@@ -2,10 +2,10 @@
 
     cancel.py --site dist [--pictures 40] [--side 256] [--steps 4] [--json out.json]
 
-Drives a headless Chromium ($CHROMIUM, else the one on PATH) with the packaged page, and cancels each picture at
-another moment of its making: text encoder, steps, previews, decoder. The GPU is idle when all that was submitted
-to its queue is done, and nothing is submitted any more; the worker's script is told to say so, on its way to
-the browser.
+Drives a headless Chromium ($CHROMIUM, else the one on PATH) with the packaged page, and cancels each picture
+at another moment of its making: text encoder, steps, previews, decoder. The GPU is idle when all that was
+submitted to its queue is done, and nothing is submitted any more; the worker's script is told to say so, on
+its way to the browser.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E
 
 GOAL_MS = 200.0
 FRACTIONS = (0.5, 0.9, 1.0)
-# Tells when the work submitted last was done, and the longest that one submit took alone at the queue's head, with
-# its kernels.
+# Tells when the work submitted last was done, and the longest that one submit took alone at the queue's head,
+# with its kernels.
 WATCH = """
 {
   const notes = new BroadcastChannel("cancel-bench");

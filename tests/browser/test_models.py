@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +25,7 @@ from model_visits import (
     stored,
     wait_until,
 )
+from own_browser import own_browser
 from playwright.sync_api import Browser, Error, Page, Route, expect
 from server.raw_http import Server, running_server
 
@@ -213,29 +211,6 @@ def test_a_pause_outlives_the_page_and_a_killed_tab_goes_on_by_itself(browser: B
         expect_outcome(one.page, "is on this device.")
         assert not set(names(one)) & kept
         assert set(names(one)) | kept == set(stored(one.page))
-
-
-@contextmanager
-def own_browser(browser: Browser, flags: list[str], profile: Path) -> Iterator[Page]:
-    """A page of a browser process with this profile, which is killed in the end, as by a power cut."""
-    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    port = profile / "DevToolsActivePort"
-    port.unlink(missing_ok=True)
-    command = [executable, *flags, "--headless", "--no-first-run", "--remote-debugging-port=0"]
-    with subprocess.Popen(
-        [*command, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            for _ in range(300):
-                if port.exists() and "\n" in port.read_text():
-                    break
-                time.sleep(0.1)
-            address = f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
-            yield browser.browser_type.connect_over_cdp(address).contexts[0].new_page()
-        finally:
-            process.kill()
 
 
 def test_a_killed_browser_goes_on_with_what_is_missing(

@@ -1,4 +1,4 @@
-"""A disk that is really full: a small file system under the browser's profile, filled while a model arrives."""
+"""A disk that is really full: a small file system under the browser's profile, too small for a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from small_disk import small_disk, why_not
 DISK_BYTES = 160 * 2**20
 # What is left when the download begins: some of the model's parts, not all.
 LEFT_BYTES = 2 * 2**20
-MODEL_BYTES = "fetch('/models/index.json').then((index) => index.json()).then(({ models }) => models[0].bytes)"
+MODEL_BYTES = """async () => {
+  const { models } = await (await fetch("/models/index.json")).json();
+  return models[0].bytes;
+}"""
 # Names of files whose bytes are not what their names promise.
 DIGESTS = """async () => {
   let folder = await navigator.storage.getDirectory();

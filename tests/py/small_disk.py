@@ -63,7 +63,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(browser: Browser, flags: list[str], mount: Path, size: int) -> Iterator[SmallDisk]:
-    """A browser like `browser`, started with `flags`, whose profile is a file system of `size` bytes at `mount`."""
+    """A browser like `browser`, with `flags`; its profile is a file system of `size` bytes at `mount`."""
     mount.mkdir()
     executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     chromium = [executable, *flags, "--headless", "--no-first-run", "--remote-debugging-port=0"]

@@ -14,6 +14,7 @@ import { Frame } from "./frame.js";
 import { MAX_PICTURES, PictureQueue } from "./queue.js";
 import { ownQueue } from "./queue_owner.js";
 import { QueueRunner } from "./queue_runner.js";
+import { QueueStore } from "./queue_store.js";
 import { QueueView } from "./queue_view.js";
 import { Rates } from "./rates.js";
 import { Roll } from "./roll.js";
@@ -80,7 +81,7 @@ export async function openMake(app) {
   let known = false;
   let busy = false;
   const owned = await ownQueue(navigator.locks);
-  const queue = new PictureQueue(owned ? store : null, showQueue);
+  const queue = new PictureQueue(owned ? await QueueStore.open(store, "queue") : null, showQueue);
   const runner = new QueueRunner(queue, (settings, keepPrompt) => studio.make(settings, keepPrompt), () => {
     showQueue();
     tellBusy(studio.busy);
