@@ -74,6 +74,7 @@ export async function openMake(app) {
       events.emit("picture-made", { png: bytes, settings: { prompt, width, height, steps, seed: `${seed}` }, seconds });
       return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
     },
+    pictureLeft: (url) => URL.revokeObjectURL(url),
     tellBusy,
     keepStorage: () => void navigator.storage?.persist?.(),
   });
