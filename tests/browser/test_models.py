@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from axe import violations
 from browser_visits import PHONE, Visit
 from model_visits import (
     DONE_MS,
@@ -283,6 +284,32 @@ def test_a_full_disk_is_told_and_what_is_there_stays_usable(browser: Browser, ur
         session.send("Storage.overrideQuotaForOrigin", origin)
         install(page, 1)
         assert not [name for name in stored(page) if name.endswith(".part")]
+
+
+def test_every_state_is_for_everybody(browser: Browser, url: str) -> None:
+    with models_visit(browser, url) as (one, page):
+
+        def look(state: str) -> None:
+            for language, scheme in (("en", "light"), ("ar", "dark")):
+                page.select_option("#language", language)
+                page.emulate_media(color_scheme=scheme)
+                assert violations(page) == [], f"{state}, {language}, {scheme}"
+            page.select_option("#language", "en")
+
+        look("empty")
+        hold = Hold(2)
+        one.context.route("**/w/*", hold)
+        act(page, "install")
+        wait_until(page, lambda: len(whole_parts(page)) == 2, "two parts are stored")
+        look("downloading")
+        hold.release()
+        expect_outcome(page, "is on this device.")
+        look("installed")
+        one.context.unroute("**/w/*")
+        one.context.route("**/w/*", lambda route: route.fulfill(status=404))
+        act(page, "install", 1)
+        expect_failure(page, "The download stopped")
+        look("failed")
 
 
 def test_storage_that_was_cleared_under_the_page_is_told_and_filled_again(browser: Browser, url: str) -> None:
