@@ -44,15 +44,15 @@ async function openPage() {
     onChange: () => events.emit("language", { language: i18n.language }),
     onFailure: showTrouble,
   });
-  offerUpdates(app);
   element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
     event.preventDefault();                                              // the fragment names the view
     element("main", HTMLElement).focus();
   });
   keepPictures(app);
   followLinks(app);
-  await joinOwnership(app);
-  await router.start();
+  const started = joinOwnership(app).then(() => router.start());
+  offerUpdates(app, started);
+  await started;
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
 }

@@ -149,6 +149,7 @@ export async function openMake(app) {
   const { restored, lost } = queue.recall();
   if (restored > 0) toast(i18n.t("make.queue.restored", { count: restored }));
   if (lost > 0) toast(i18n.t("make.queue.lost", { count: lost }));
+  client.inspect(studio.manifestUrl).catch(() => undefined);             // the worker's scripts arrive while the GPU is found
   const { problem, adapter } = await findGpu(navigator.gpu);
   if (problem) return frame.showFailure(problem);
   studio.adapter = adapter;
