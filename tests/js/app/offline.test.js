@@ -71,7 +71,7 @@ function containerOf(context, controller) {
       return Object.assign(new EventTarget(), { waiting: null, installing: null });
     },
   });
-  for (const [name, value] of /** @type {const} */ ([["navigator", { serviceWorker }], ["document", new EventTarget()]])) {
+  for (const [name, value] of /** @type {const} */ ([["navigator", { serviceWorker }], ["document", new EventTarget()], ["location", { origin: "https://a.example" }]])) {
     const before = Object.getOwnPropertyDescriptor(globalThis, name);
     Object.defineProperty(globalThis, name, { configurable: true, value });
     context.after(() => (before ? Object.defineProperty(globalThis, name, before) : Reflect.deleteProperty(globalThis, name)));
@@ -89,14 +89,14 @@ for (const [what, outcome] of /** @type {const} */ ([["is usable", "resolve"], [
     assert.deepEqual(registered, []);
     settle[outcome]();
     await kept;
-    assert.deepEqual(registered, ["/sw.js"]);
+    assert.deepEqual(registered, ["https://a.example/sw.js"]);
   });
 }
 
 test("a later visit asks for a new version at once", async (context) => {
   const registered = containerOf(context, {});
   await keepOffline("a", newUpdate().update, new Promise(() => {}));
-  assert.deepEqual(registered, ["/sw.js"]);
+  assert.deepEqual(registered, ["https://a.example/sw.js"]);
 });
 
 test("a first visit that never becomes usable is kept for later ones all the same", async (context) => {
@@ -106,5 +106,5 @@ test("a first visit that never becomes usable is kept for later ones all the sam
   for (let turn = 0; turn < 9; turn++) await Promise.resolve();
   context.mock.timers.tick(10_000);
   await kept;
-  assert.deepEqual(registered, ["/sw.js"]);
+  assert.deepEqual(registered, ["https://a.example/sw.js"]);
 });
