@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe import violations
@@ -33,6 +34,7 @@ from server.raw_http import Server, running_server
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.package.model_index import read_manifests
 
+LOOKS: tuple[tuple[str, Literal["light", "dark"]], ...] = (("en", "light"), ("ar", "dark"))
 READ_STICK = """async () => {
   const files = [];
   const walk = async (folder, prefix) => {
@@ -290,7 +292,7 @@ def test_every_state_is_for_everybody(browser: Browser, url: str) -> None:
     with models_visit(browser, url) as (one, page):
 
         def look(state: str) -> None:
-            for language, scheme in (("en", "light"), ("ar", "dark")):
+            for language, scheme in LOOKS:
                 page.select_option("#language", language)
                 page.emulate_media(color_scheme=scheme)
                 assert violations(page) == [], f"{state}, {language}, {scheme}"
