@@ -19,12 +19,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from kleinbild import __version__
 from kleinbild.errors import KleinbildError
 from kleinbild.package.catalogues import FALLBACK, Catalogue, read_catalogues
-from kleinbild.package.comments import strip_css, strip_javascript
 from kleinbild.package.files import files_below, read_bytes, write_bytes
 from kleinbild.package.manifest import Manifest
 from kleinbild.package.markup import fill_page
 from kleinbild.package.model_index import INDEX, manifest_path
 from kleinbild.package.schedule import PAGE_SIZES
+from kleinbild.package.strip import strip_css, strip_javascript
 
 PROJECT = Path(__file__).resolve().parents[2]
 BENCH_PAGE = "bench.html"

@@ -48,7 +48,6 @@ async function openPage() {
     onChange: () => events.emit("language", { language: i18n.language }),
     onFailure: showTrouble,
   });
-  offerUpdates(app);
   tellNotice(site.notice, i18n);
   element("skip", HTMLAnchorElement).addEventListener("click", (event) => {
     event.preventDefault();                                              // the fragment names the view
@@ -56,7 +55,6 @@ async function openPage() {
   });
   keepPictures(app);
   followLinks(app);
-  await joinOwnership(app);
   const lend = async (/** @type {import("./loan_offer.js").Offer | undefined} */ offer) => {
     if (!offer) return;
     await router.open("make");                                           // it has the queue, whatever is shown
@@ -64,7 +62,9 @@ async function openPage() {
   };
   addEventListener("hashchange", () => isOffer(location.hash) && void lend(takeOffer(settings)).catch(reportError));
   const offer = takeOffer(settings);
-  await router.start();
+  const started = joinOwnership(app).then(() => router.start());
+  offerUpdates(app, started);
+  await started;
   void lend(offer).catch(reportError);
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });

@@ -15,6 +15,8 @@ import { trustedScriptUrl } from "./trusted_types.js";
 const REST_MS = 1000;
 /** How often a page that stays open asks for a new version, at most. */
 const ASK_MS = 60 * 60 * 1000;
+/** How long a first visit may keep the service worker waiting. */
+const FIRST_VISIT_MS = 10_000;
 /** The lock by which a page tells which build it runs; site/sw.js.j2 reads it. */
 const LOCK = "kleinbild-build ";
 
@@ -91,9 +93,10 @@ export class Update {
 /**
  * @param {string} build of this page
  * @param {Update} update
+ * @param {Promise<unknown>} [usable] when somebody can use the page: on a first visit nothing is fetched for later ones before that
  * @returns {Promise<void>} never rejected: without a service worker the page works, online only
  */
-export async function keepOffline(build, update) {
+export async function keepOffline(build, update, usable = Promise.resolve()) {
   const container = navigator.serviceWorker;
   if (!container) return;
   let controlled = container.controller !== null;
@@ -104,6 +107,7 @@ export async function keepOffline(build, update) {
   try {
     await holdBuild(build);
     container.controller?.postMessage("opened");
+    if (!controlled) await settledOrLate(usable);
     const registration = await container.register(trustedScriptUrl("/sw.js"), { scope: "/", updateViaCache: "none" });
     if (registration.waiting && controlled) update.offer(registration.waiting);
     registration.addEventListener("updatefound", () => {
@@ -116,6 +120,12 @@ export async function keepOffline(build, update) {
   } catch {
     // Blocked or failed: said in the diagnosis only, because nothing that works now stops working.
   }
+}
+
+/** @param {Promise<unknown>} usable @returns {Promise<void>} when it is settled, or does not come to an end */
+async function settledOrLate(usable) {
+  const late = new Promise((resolve) => setTimeout(resolve, FIRST_VISIT_MS));
+  await Promise.race([usable.catch(() => undefined), late]);
 }
 
 /** Tells the service worker, for as long as this page is open, which build it runs. @param {string} build @returns {Promise<void>} */

@@ -10,8 +10,8 @@ import { Update, keepOffline } from "./offline.js";
 /** A download that nothing was heard of for so long is none. */
 const QUIET_MS = 30_000;
 
-/** @param {import("./app.js").App} app */
-export function offerUpdates({ events, i18n, site }) {
+/** @param {import("./app.js").App} app @param {Promise<unknown>} usable when somebody can use the page */
+export function offerUpdates({ events, i18n, site }, usable) {
   const banner = element("update", HTMLElement);
   const accept = element("update-accept", HTMLButtonElement);
   const update = new Update({
@@ -24,7 +24,7 @@ export function offerUpdates({ events, i18n, site }) {
   });
   accept.addEventListener("click", () => update.accept());
   joinBusy(update, { events });
-  void keepOffline(site.build, update);
+  void keepOffline(site.build, update, usable);
 }
 
 /**

@@ -1,26 +1,31 @@
 /**
- * Runs a program on the queue in small submits, so that the page stays responsive and a cancel takes effect soon.
+ * Runs programs on the queue in small submits, so that the page stays responsive and a cancel takes effect soon.
  *
- * A submit carries commands up to a FLOP budget; the budget follows the measured time of submits towards TARGET_MS. Two
- * submits are in flight, so the GPU never waits for the page. Between submits the abort signal and the device's health
- * are looked at.
+ * A submit carries commands for about TARGET_MS, by what their kernels were measured to take a FLOP. Two submits are in flight, so that
+ * the GPU never waits for the page, but never more than MOST_QUEUED_MS of work: that is how long a cancel waits at most, unless one
+ * dispatch alone takes longer. Between submits the abort signal and the device's health are looked at.
  */
 
 import { throwIfCancelled } from "../errors.js";
 
 const TARGET_MS = 40;
-const FIRST_BUDGET_FLOPS = 2e8;
-const LEAST_BUDGET_FLOPS = 1e7;
-const MOST_BUDGET_FLOPS = 1e13;
+/** A cancel is to take effect within 200 ms: some of them are for the ways between page, worker and GPU, and for estimates that are wrong. */
+const MOST_QUEUED_MS = 100;
 const IN_FLIGHT = 2;
-/** Largest dispatch on a software adapter: a second or so, so that a cancel is felt. */
-const SOFTWARE_DISPATCH_FLOPS = 2e9;
-/** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
-const GPU_DISPATCH_FLOPS = 5e10;
 /** A submit is cut here even when its commands are cheap: encoding many at once blocks the worker. */
 const MAX_COMMANDS = 256;
-
-/** What a dispatch may take on a GPU whose speed is known: far below what a browser takes for a hang, and no page waits for it. */
+/** What a kernel is thought to take before any was measured: 5 GFLOP/s. */
+const FIRST_MS_PER_FLOP = 2e-7;
+/** No submit changes an estimate by more than this factor: the time may have been somebody else's. */
+const MOST_CHANGE = 8;
+/** A submit takes so long whatever is in it. */
+const LEAST_MS = 0.5;
+/** Largest dispatch on a software adapter of unknown speed, and of any: some tenths of a second. */
+const SOFTWARE_DISPATCH_FLOPS = 2e9;
+const LEAST_SOFTWARE_DISPATCH_FLOPS = 1e8;
+/** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
+const GPU_DISPATCH_FLOPS = 5e10;
+/** What a dispatch may take where the speed is known: far below what a browser takes for a hang, and no page waits for it. */
 const DISPATCH_SECONDS = 0.05;
 
 /**
@@ -29,23 +34,40 @@ const DISPATCH_SECONDS = 0.05;
  * @returns {number} FLOPs of a dispatch at most: a submit cannot be cut inside one
  */
 export function maxDispatchFlops({ fallback }, flopsPerSecond = 0) {
-  return fallback ? SOFTWARE_DISPATCH_FLOPS : Math.max(GPU_DISPATCH_FLOPS, flopsPerSecond * DISPATCH_SECONDS);
+  const known = flopsPerSecond * DISPATCH_SECONDS;
+  if (!fallback) return Math.max(GPU_DISPATCH_FLOPS, known);
+  return known > 0 ? Math.min(SOFTWARE_DISPATCH_FLOPS, Math.max(LEAST_SOFTWARE_DISPATCH_FLOPS, known)) : SOFTWARE_DISPATCH_FLOPS;
 }
 
 /**
+ * @typedef {import("./program.js").Command} Command
+ * @typedef {import("./program.js").Program} Program
+ *
  * @typedef {object} Part
- * @property {import("./program.js").Program} program a built one
+ * @property {Program} program a built one
  * @property {() => void} [prepare] puts uploads and copies into the queue ahead of it
  * @property {() => void} [finish] puts copies into the queue right behind it
+ *
+ * @typedef {{commands: readonly Command[], ms: number}} Cut what goes into one submit, and the time it is thought to take
+ * @typedef {{ms: number, done: Promise<void>}} Submitted
  */
 
 export class Executor {
-  #budget = FIRST_BUDGET_FLOPS;
+  /** Milliseconds a FLOP, by kernel, of those measured. @type {Map<GPUComputePipeline, number>} */
+  #rates = new Map();
+  /** When the queue's last finished submit was done. */
+  #idleSince = -Infinity;
+  #now;
 
-  /** @param {GPUDevice} device @param {() => void} check throws when the device has failed */
-  constructor(device, check) {
+  /**
+   * @param {GPUDevice} device
+   * @param {() => void} check throws when the device has failed
+   * @param {() => number} [now] milliseconds, for tests
+   */
+  constructor(device, check, now = () => performance.now()) {
     this.device = device;
     this.check = check;
+    this.#now = now;
   }
 
   /**
@@ -56,77 +78,109 @@ export class Executor {
    * @throws {KleinbildError} cancelled, out-of-memory, device-lost
    */
   async run(parts, { signal, onProgress } = {}) {
-    /** @type {Promise<void>[]} */
-    const pending = [];
-    const submits = this.#submits(parts);
-    let next = submits.next();
-    let done = 0;
+    /** @type {Submitted[]} */
+    const queued = [];
+    let flops = 0;
+    const onDone = (/** @type {Cut} */ { commands }) => {
+      flops += flopsOf(commands);
+      onProgress?.(flops);
+    };
     try {
-      while (!next.done || pending.length > 0) {
-        while (!next.done && pending.length < IN_FLIGHT) {
+      for (const { program, prepare, finish } of parts) {
+        const { commands } = program;
+        for (let first = 0; first < commands.length;) {
+          let cut = this.#cut(commands, first);
+          while (isFull(queued, cut)) {
+            await queued.shift()?.done;
+            cut = this.#cut(commands, first);
+          }
           throwIfCancelled(signal);
           this.check();
-          const queued = pending.length;
-          const start = performance.now();
-          const flops = next.value();
-          next = submits.next();
-          pending.push(this.device.queue.onSubmittedWorkDone().then(() => {
-            this.#adapt(flops, (performance.now() - start) / (queued + 1));
-            done += flops;
-            onProgress?.(done);
-          }));
+          if (first === 0) prepare?.();
+          queued.push(this.#submit(program.label, cut, onDone));
+          first += cut.commands.length;
+          if (first === commands.length) finish?.();
         }
-        await pending.shift();
       }
+      while (queued.length > 0) await queued.shift()?.done;
     } finally {
-      await Promise.allSettled(pending);                 // whoever is told of a failure hears no progress after it
+      await Promise.allSettled(queued.map(({ done }) => done));    // whoever is told of a failure hears no progress after it
     }
     this.check();
     throwIfCancelled(signal);
   }
 
-  /** @param {readonly Part[]} parts @returns {Generator<() => number, void>} what makes each submit, in order, and gives its FLOPs */
-  *#submits(parts) {
-    for (const { program, prepare, finish } of parts) {
-      let next = 0;
-      while (next < program.commands.length) {
-        yield () => {
-          if (next === 0) prepare?.();
-          const { end, flops } = this.#submit(program, next);
-          next = end;
-          if (next === program.commands.length) finish?.();
-          return flops;
-        };
-      }
+  /** @param {readonly Command[]} commands @param {number} first of the submit @returns {Cut} one command at least */
+  #cut(commands, first) {
+    const unknown = this.#slowest();
+    let ms = 0;
+    let end = first;
+    for (const command of commands.slice(first, first + MAX_COMMANDS)) {
+      const own = this.#time(command, unknown);
+      if (end > first && ms + own > TARGET_MS) break;
+      ms += own;
+      end += 1;
     }
+    return { commands: commands.slice(first, end), ms };
+  }
+
+  /** @param {string} label @param {Cut} cut @param {(cut: Cut) => void} onDone @returns {Submitted} */
+  #submit(label, cut, onDone) {
+    const encoder = this.device.createCommandEncoder({ label });
+    const pass = encoder.beginComputePass();
+    for (const { pipeline, bindGroup, workgroups } of cut.commands) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+    pass.end();
+    const begun = this.#now();
+    this.device.queue.submit([encoder.finish()]);
+    const done = this.device.queue.onSubmittedWorkDone().then(() => {
+      const now = this.#now();
+      this.#learn(cut.commands, Math.max(now - Math.max(begun, this.#idleSince), LEAST_MS));
+      this.#idleSince = now;
+      onDone(cut);
+    });
+    return { ms: cut.ms, done };
   }
 
   /**
-   * @param {import("./program.js").Program} program
-   * @param {number} first command to encode
-   * @returns {{end: number, flops: number}} the command after the last that fitted the budget, and what they cost
+   * Corrects what a submit's kernels are thought to take, each by its share in it.
+   * @param {readonly Command[]} commands of the submit @param {number} ms it took
    */
-  #submit(program, first) {
-    const encoder = this.device.createCommandEncoder({ label: program.label });
-    const pass = encoder.beginComputePass();
-    let end = first;
-    let flops = 0;
-    while (end < program.commands.length && end - first < MAX_COMMANDS && (flops < this.#budget || end === first)) {
-      const command = /** @type {import("./program.js").Command} */ (program.commands[end++]);
-      pass.setPipeline(command.pipeline);
-      pass.setBindGroup(0, command.bindGroup);
-      pass.dispatchWorkgroups(...command.workgroups);
-      flops += command.flops;
+  #learn(commands, ms) {
+    const unknown = this.#slowest();
+    const expected = commands.reduce((sum, command) => sum + this.#time(command, unknown), 0);
+    if (expected === 0 || (expected < TARGET_MS / 2 && ms < TARGET_MS)) return;    // too little to tell kernels from the way to the GPU
+    /** @type {Map<GPUComputePipeline, number>} */
+    const shares = new Map();
+    for (const command of commands) shares.set(command.pipeline, (shares.get(command.pipeline) ?? 0) + this.#time(command, unknown) / expected);
+    const change = Math.min(MOST_CHANGE, Math.max(1 / MOST_CHANGE, ms / expected));
+    for (const [pipeline, share] of shares) {
+      const rate = this.#rates.get(pipeline);
+      this.#rates.set(pipeline, rate === undefined ? (unknown * ms) / expected : rate * change ** share);
     }
-    pass.end();
-    this.device.queue.submit([encoder.finish()]);
-    return { end, flops };
   }
 
-  /** @param {number} flops of a submit @param {number} ms it took, about */
-  #adapt(flops, ms) {
-    if (flops < this.#budget / 2 && ms < TARGET_MS) return;
-    const factor = Math.min(2, Math.max(0.5, TARGET_MS / Math.max(ms, 0.5)));
-    this.#budget = Math.min(MOST_BUDGET_FLOPS, Math.max(LEAST_BUDGET_FLOPS, this.#budget * factor));
+  /** @returns {number} milliseconds a FLOP of a kernel that was not measured: as slow as any */
+  #slowest() {
+    return this.#rates.size > 0 ? Math.max(...this.#rates.values()) : FIRST_MS_PER_FLOP;
   }
+
+  /** @param {Command} command @param {number} unknown `#slowest` @returns {number} milliseconds */
+  #time({ pipeline, flops }, unknown) {
+    return flops * (this.#rates.get(pipeline) ?? unknown);
+  }
+}
+
+/** @param {readonly Submitted[]} queued @param {Cut} next @returns {boolean} whether `next` must wait for the first of them */
+function isFull(queued, next) {
+  const ms = queued.reduce((sum, one) => sum + one.ms, next.ms);
+  return queued.length >= IN_FLIGHT || (queued.length > 0 && ms > MOST_QUEUED_MS);
+}
+
+/** @param {readonly Command[]} commands */
+function flopsOf(commands) {
+  return commands.reduce((sum, { flops }) => sum + flops, 0);
 }

@@ -47,27 +47,6 @@ export function planMemory(lives) {
   return { slots: sizes, assignment, bytes: sizes.reduce((a, b) => a + b, 0) };
 }
 
-/**
- * @param {readonly Life[]} lives
- * @returns {number} bytes alive at the busiest dispatch: no plan can do with less
- */
-export function leastMemory(lives) {
-  /** @type {Map<number, number>} bytes that begin, less those that ended before, by dispatch */
-  const changes = new Map();
-  const change = (/** @type {number} */ at, /** @type {number} */ bytes) => changes.set(at, (changes.get(at) ?? 0) + bytes);
-  for (const { bytes, first, last } of lives) {
-    change(first, bytes);
-    change(last + 1, -bytes);
-  }
-  let alive = 0;
-  let most = 0;
-  for (const at of [...changes.keys()].sort(ascending)) {
-    alive += changes.get(at) ?? 0;
-    most = Math.max(most, alive);
-  }
-  return most;
-}
-
 /** @param {number} a @param {number} b either may be infinite */
 function ascending(a, b) {
   return a === b ? 0 : a < b ? -1 : 1;

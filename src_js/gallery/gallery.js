@@ -23,6 +23,8 @@ import { Folder, isNamed } from "./folder.js";
 /** @typedef {{ pictures: Folder, thumbnails: Folder, bin: Folder, top: Folder }} Folders */
 
 const INDEX = "index.json";
+/** One in so many pictures may be missing in it: it is as long as the gallery, and must not be written anew for every picture of a queue. */
+const INDEXED_PER_UNINDEXED = 32;
 /** Files that are read at once where the index does not know them. */
 const READERS = 8;
 /** Beyond what any model makes: a file that claims more is not decoded. */
@@ -36,6 +38,8 @@ export class Gallery {
   #sorted = null;
   /** @type {Promise<Folders> | null} */
   #folders = null;
+  /** Pictures that were added since the index was written. */
+  #unindexed = 0;
   /** When what earlier visits left is gone. @type {Promise<void>} */
   tidied = Promise.resolve();
 
@@ -119,7 +123,8 @@ export class Gallery {
       await folders.pictures.write(fileName(id), png);
       this.#set(described);
       await this.#addThumbnail(folders, described, file);
-      await this.#keepIndex(folders);
+      this.#unindexed += 1;
+      if (this.#unindexed * INDEXED_PER_UNINDEXED >= this.#entries.size) await this.#keepIndex(folders);
       return described;
     });
     this.#place.tell();
@@ -228,6 +233,7 @@ export class Gallery {
 
   /** The index only saves time, and the pictures tell the same: a failure is none. @param {Folders} folders */
   async #keepIndex({ top }) {
+    this.#unindexed = 0;
     await top.write(INDEX, writeIndex(this.entries)).catch(() => {});
   }
 

@@ -252,7 +252,7 @@ export class ShardStore {
     const missing = await this.missing(files);
     throwIfCancelled(signal);
     const report = progressCounter(missing, onProgress);
-    await forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
+    const arrived = forEachInFlight(missing, filesInFlight(missing), async (file, stop) => {
       await turn();
       await this.#obtain(file, {
         onBytes: (count) => report(file, count),
@@ -262,6 +262,13 @@ export class ShardStore {
       });
       report(file, file.transfer_bytes, { kept: true });
     }, signal);
+    try {
+      await arrived;
+    } catch (error) {
+      if (!(error instanceof KleinbildError) || error.code !== "storage-full") throw error;
+      const bytes = missing.filter((file) => !this.#here.has(fileName(file))).reduce((sum, file) => sum + file.bytes, 0);
+      throw new KleinbildError("storage-full", `${error.message} Still missing: ${bytes} bytes.`, { cause: error });
+    }
   }
 
   /**

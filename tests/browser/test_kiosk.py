@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zxingcpp
+from axe import violations
 from kiosk_run import Kiosk, descendants, free_port, running_kiosk
 from PIL import Image
 from playwright.sync_api import Playwright
@@ -68,6 +69,11 @@ def is_browser(line: str) -> bool:
     return " --kiosk" in line and "--type=" not in line
 
 
+def for_everybody(kiosk: Kiosk, state: str) -> None:
+    """No violation of axe's rules on what the screen shows."""
+    assert violations(kiosk.page) == [], state
+
+
 def make_by_card(kiosk: Kiosk) -> None:
     """From the screen for the visitor's words, or, on a slow machine, from the one that came after it."""
     if kiosk.page.evaluate("() => document.body.dataset.screen") == "attract":
@@ -81,8 +87,10 @@ def test_a_picture_by_touch_alone(kiosk: Kiosk) -> None:
     hosts: set[str] = set()
     kiosk.page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
     assert kiosk.page.evaluate("() => crossOriginIsolated && document.documentElement.lang === 'de'")
+    for_everybody(kiosk, "attract")
     kiosk.touch("#begin")
     kiosk.wait_for("compose")
+    for_everybody(kiosk, "cards")
     kiosk.touch("#make")
     kiosk.page.get_by_text("Wählen Sie zuerst eine Idee").wait_for()
     kiosk.type_with_keys("blood")
@@ -94,8 +102,10 @@ def test_a_picture_by_touch_alone(kiosk: Kiosk) -> None:
     assert kiosk.page.locator("#prompt").input_value() == PROMPT
     kiosk.touch("#languages [data-language=ar]")
     kiosk.page.locator("html[dir=rtl]").wait_for()
+    for_everybody(kiosk, "keyboard")
     kiosk.touch("#make")
     kiosk.wait_for("result")
+    for_everybody(kiosk, "result")
     assert kiosk.page.evaluate("() => document.getElementById('picture').naturalWidth") == 64
     assert hosts <= {"kleinbild.localhost", ""}  # a blob: address has no host
 
@@ -164,8 +174,10 @@ def test_no_way_out(kiosk: Kiosk) -> None:
     )
     assert too_small == []
     kiosk.touch("#operator")
+    for_everybody(kiosk, "PIN")
     kiosk.enter_pin("271828")
     page.locator("#desk").wait_for()
+    for_everybody(kiosk, "desk")
     assert "webgpu: google swiftshader" in page.locator("#desk-text").inner_text()
     kiosk.touch("#desk-back")
 

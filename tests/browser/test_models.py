@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from axe import violations
 from browser_visits import PHONE, Visit
 from model_visits import (
     DONE_MS,
@@ -28,12 +27,14 @@ from model_visits import (
     stored,
     wait_until,
 )
+from own_browser import own_browser
 from playwright.sync_api import Browser, Error, Page, Route, expect
 from server.raw_http import Server, running_server
 
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
 from kleinbild.package.model_index import read_manifests
 
+LOOKS: tuple[tuple[str, Literal["light", "dark"]], ...] = (("en", "light"), ("ar", "dark"))
 READ_STICK = """async () => {
   const files = [];
   const walk = async (folder, prefix) => {
@@ -238,29 +239,6 @@ def test_a_download_goes_on_with_the_page_and_makes_way_for_a_picture(browser: B
         assert one.complaints == []
 
 
-@contextmanager
-def own_browser(browser: Browser, flags: list[str], profile: Path) -> Iterator[Page]:
-    """A page of a browser process with this profile, which is killed in the end, as by a power cut."""
-    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    port = profile / "DevToolsActivePort"
-    port.unlink(missing_ok=True)
-    command = [executable, *flags, "--headless", "--no-first-run", "--remote-debugging-port=0"]
-    with subprocess.Popen(
-        [*command, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            for _ in range(300):
-                if port.exists() and "\n" in port.read_text():
-                    break
-                time.sleep(0.1)
-            address = f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
-            yield browser.browser_type.connect_over_cdp(address).contexts[0].new_page()
-        finally:
-            process.kill()
-
-
 def test_a_killed_browser_goes_on_with_what_is_missing(
     browser: Browser, launch_flags: list[str], url: str, tmp_path: Path
 ) -> None:
@@ -286,8 +264,7 @@ def test_a_server_that_is_gone_slow_or_wrong_is_told_and_waited_for(browser: Bro
         one.context.route("**/w/*", lambda route: route.abort())
         act(page, "install")
         expect(card(page)).to_contain_text("Asking again: the connection failed.", timeout=DONE_MS)
-        one.context.unroute("**/w/*")
-        hold = Hold(1)
+        hold = Hold(1)  # goes before the other: no request slips through between them
         one.context.route("**/w/*", hold)
         expect(card(page)).to_contain_text("Nothing has come from the server for", timeout=DONE_MS)
         hold.release()
@@ -331,6 +308,32 @@ def test_a_full_disk_is_told_and_what_is_there_stays_usable(browser: Browser, ur
         session.send("Storage.overrideQuotaForOrigin", origin)
         install(page, 1)
         assert not [name for name in stored(page) if name.endswith(".part")]
+
+
+def test_every_state_is_for_everybody(browser: Browser, url: str) -> None:
+    with models_visit(browser, url) as (one, page):
+
+        def look(state: str) -> None:
+            for language, scheme in LOOKS:
+                page.select_option("#language", language)
+                page.emulate_media(color_scheme=scheme)
+                assert violations(page) == [], f"{state}, {language}, {scheme}"
+            page.select_option("#language", "en")
+
+        look("empty")
+        hold = Hold(2)
+        one.context.route("**/w/*", hold)
+        act(page, "install")
+        wait_until(page, lambda: len(whole_parts(page)) == 2, "two parts are stored")
+        look("downloading")
+        hold.release()
+        expect_outcome(page, "is on this device.")
+        look("installed")
+        one.context.unroute("**/w/*")
+        one.context.route("**/w/*", lambda route: route.fulfill(status=404))
+        act(page, "install", 1)
+        expect_failure(page, "The download stopped")
+        look("failed")
 
 
 def test_storage_that_was_cleared_under_the_page_is_told_and_filled_again(browser: Browser, url: str) -> None:

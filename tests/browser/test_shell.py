@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from browser_visits import DESKTOP, PHONE, visit
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
+
+from kleinbild.package.strip import strip_css
+
+STYLES = Path(__file__).parents[2] / "site" / "css"
+# What the browser makes of a style sheet, rule by rule.
+RULES = """(text) => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(text);
+  return [...sheet.cssRules].map((rule) => rule.cssText.replaceAll(/\\s+/g, " ").replaceAll(", ", ","));
+}"""
+
+
+def test_shipped_style_sheets_say_what_was_written(page: Page) -> None:
+    for path in STYLES.glob("*.css"):
+        written = path.read_text(encoding="utf-8")
+        rules = page.evaluate(RULES, written)
+        assert len(rules) > 3
+        assert page.evaluate(RULES, strip_css(written)) == rules, path.name
 
 
 def test_the_language_changes_at_once_and_is_remembered(browser: Browser, url: str) -> None:

@@ -16,7 +16,7 @@ export const LEAST_CHROMIUM = 121;
 const LEAST_FIREFOX = 141;
 const LEAST_SAFARI = 26;
 
-const STEPS = /** @satisfies {Record<string, Step>} */ ({
+export const STEPS = /** @satisfies {Record<string, Step>} */ ({
   recentBrowser: { key: "recent-browser" },
   useChromium: { key: "use-chromium" },
   linuxAmd: {
@@ -65,11 +65,6 @@ const STEPS = /** @satisfies {Record<string, Step>} */ ({
 /** @param {...keyof typeof STEPS} names @returns {Step[]} */
 export function steps(...names) {
   return names.map((name) => STEPS[name]);
-}
-
-/** Every step there is, for tests of the catalogues. @returns {Step[]} */
-export function allSteps() {
-  return Object.values(STEPS);
 }
 
 /**

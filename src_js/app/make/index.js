@@ -15,6 +15,7 @@ import { Frame } from "./frame.js";
 import { MAX_PICTURES, PictureQueue } from "./queue.js";
 import { ownQueue } from "./queue_owner.js";
 import { QueueRunner } from "./queue_runner.js";
+import { QueueStore } from "./queue_store.js";
 import { QueueView } from "./queue_view.js";
 import { Rates } from "./rates.js";
 import { Roll } from "./roll.js";
@@ -76,6 +77,7 @@ export async function openMake(app) {
       events.emit("picture-made", { png: bytes, settings: { prompt, width, height, steps, seed: `${seed}` }, seconds });
       return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
     },
+    pictureLeft: (url) => URL.revokeObjectURL(url),
     tellBusy,
     keepStorage: () => void navigator.storage?.persist?.(),
   });
@@ -83,7 +85,7 @@ export async function openMake(app) {
   let known = false;
   let busy = false;
   const owned = await ownQueue(navigator.locks);
-  const queue = new PictureQueue(owned ? store : null, showQueue);
+  const queue = new PictureQueue(owned ? await QueueStore.open(store, "queue") : null, showQueue);
   const runner = new QueueRunner(queue, (settings, keepPrompt) => studio.make(settings, keepPrompt), () => {
     showQueue();
     tellBusy(studio.busy);
@@ -149,6 +151,7 @@ export async function openMake(app) {
   const { restored, lost } = queue.recall();
   if (restored > 0) toast(i18n.t("make.queue.restored", { count: restored }));
   if (lost > 0) toast(i18n.t("make.queue.lost", { count: lost }));
+  client.inspect(studio.manifestUrl).catch(() => undefined);             // the worker's scripts arrive while the GPU is found
   const { problem, adapter } = await findGpu(navigator.gpu);
   if (problem) return frame.showFailure(problem);
   studio.adapter = adapter;

@@ -17,7 +17,6 @@ import { checkSettings } from "../../protocol.js";
  * @property {boolean} keepPrompt whether what belongs to the prompt may stay on this device
  */
 
-const SETTING = "queue";
 export const MAX_PICTURES = 1000;
 
 export class PictureQueue {
@@ -29,7 +28,7 @@ export class PictureQueue {
   #paused = false;
 
   /**
-   * @param {Pick<import("../store.js").Store, "read"|"write"> | null} store null: this tab's queue is not the one that is remembered
+   * @param {Pick<import("./queue_store.js").QueueStore, "read"|"write"> | null} store null: this tab's queue is not the one that is remembered
    * @param {() => void} onChange
    */
   constructor(store, onChange) {
@@ -101,7 +100,7 @@ export class PictureQueue {
    * @returns {{ restored: number, lost: number }} pictures
    */
   recall() {
-    const stored = /** @type {{ orders?: unknown, lost?: unknown } | undefined} */ (this.#store?.read(SETTING));
+    const stored = /** @type {{ orders?: unknown, lost?: unknown } | undefined} */ (this.#store?.read());
     const orders = Array.isArray(stored?.orders) ? stored.orders.filter(isOrder) : [];
     const before = this.length;
     this.add(orders.map(({ prompt, width, height, steps, seeds }) => ({ prompt, width, height, steps, seeds, keepPrompt: true })));
@@ -122,9 +121,9 @@ export class PictureQueue {
     const pictures = (/** @type {readonly Order[]} */ orders) => orders.reduce((sum, { seeds }) => sum + seeds.length, 0);
     const lost = this.length - pictures(kept);
     const value = this.#orders.length === 0 ? undefined : { orders: kept, lost };
-    if (this.#store && !this.#store.write(SETTING, value)) {
-      this.#store.write(SETTING, undefined);                             // an older, longer list must not come back
-      this.#store.write(SETTING, { orders: [], lost: this.length });
+    if (this.#store && !this.#store.write(value)) {
+      this.#store.write(undefined);                                      // an older, longer list must not come back
+      this.#store.write({ orders: [], lost: this.length });
     }
   }
 }

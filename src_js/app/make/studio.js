@@ -36,6 +36,7 @@ import { secondsLeft } from "./time_left.js";
  * @property {(info: import("../../protocol.js").ReadyInfo) => void} showReady
  * @property {(state: import("../../protocol.js").BackgroundState) => void} showBackground
  * @property {(png: Uint8Array<ArrayBuffer>, settings: Settings, seconds: number) => string} pictureMade tells of it; where it can be seen
+ * @property {(url: string) => void} pictureLeft what `pictureMade` gave is not shown any more
  * @property {(busy: boolean) => void} tellBusy
  * @property {() => void} keepStorage asks the browser not to evict the model
  */
@@ -226,8 +227,10 @@ export class Studio {
 
   /** @param {Exposure} exposure @param {boolean} [fresh] made just now */
   show(exposure, fresh = false) {
+    const before = this.#shown;
     this.#shown = exposure;
     this.views.frame.showPicture(exposure, fresh);
+    if (before && before.url !== exposure.url) this.views.pictureLeft(before.url);   // else every picture of a visit stays in memory
     this.views.roll.mark(exposure);
   }
 

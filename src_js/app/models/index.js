@@ -26,7 +26,7 @@ export async function openModels(app) {
       clean.disabled = importing.disabled = busy;
       if (!busy) common.hidden = true;
     },
-    showFailure: (error) => showFailure(app, error),
+    showFailure: (error, missingBytes) => showFailure(app, error, missingBytes),
     showOutcome(texts) {
       const lines = texts().map((_, i) => {
         const line = document.createElement("p");
@@ -62,14 +62,20 @@ function summary(i18n, count, bytes) {
   return count === 0 && bytes === 0 ? i18n.t("models.summary.none") : i18n.t("models.summary", { count, bytes: i18n.bytes(bytes) });
 }
 
-/** @param {import("../app.js").App} app @param {import("../../errors.js").KleinbildError | null} error null: none any more */
-function showFailure({ i18n }, error) {
+/**
+ * @param {import("../app.js").App} app
+ * @param {import("../../errors.js").KleinbildError | null} error null: none any more
+ * @param {number} [missingBytes] of the model that it is about
+ */
+function showFailure({ i18n }, error, missingBytes = 0) {
   const panel = element("models-failure", HTMLElement);
   panel.hidden = error === null;
   if (!error) return panel.replaceChildren();
   const advice = () => {
     const { title, steps } = adviceFor(error.code, platformOf(navigator.userAgent), i18n);
-    return [title, ...(error.code === "storage-full" ? [i18n.t("models.advice.remove")] : []), ...steps];
+    if (error.code !== "storage-full") return [title, ...steps];
+    const room = missingBytes > 0 ? [i18n.t("models.advice.room", { bytes: i18n.bytes(missingBytes) })] : [];
+    return [title, ...room, i18n.t("models.advice.remove"), ...steps];
   };
   const heading = document.createElement("h2");
   const list = document.createElement("ul");

@@ -21,7 +21,8 @@ import { importedTexts, verifiedText } from "./wording.js";
  * @property {HTMLElement} list of cards
  * @property {HTMLInputElement} folderInput
  * @property {(inventory: Inventory, busy: boolean) => void} showStore
- * @property {(error: import("../../errors.js").KleinbildError | null) => void} showFailure
+ * @property {(error: import("../../errors.js").KleinbildError | null, missingBytes?: number) => void} showFailure missingBytes: of the
+ *   model that the error is about
  * @property {(texts: () => string[]) => void} showOutcome texts: in the language of whenever they are asked for
  * @property {(model: ModelState, chosen: boolean) => Promise<boolean>} confirmRemoval
  */
@@ -212,15 +213,18 @@ export class Shelf {
     announce(i18n.t(`models.work.${kind}`));
     /** @type {ModelWorkResult | undefined} */
     let result;
+    /** @type {import("../../errors.js").KleinbildError | undefined} */
+    let failure;
     try {
       result = await done;
     } catch (caught) {
-      const error = asKleinbildError(caught);
-      if (error.code !== "cancelled") this.#view.showFailure(error);
+      failure = asKleinbildError(caught);
     }
     this.#work = undefined;
     events.emit("downloading", { downloading: false });
     await this.refresh();
+    const now = this.#inventory?.models.find((one) => one.id === id);
+    if (failure && failure.code !== "cancelled") this.#view.showFailure(failure, now && now.bytes - now.hereBytes);
     const found = result;
     if (found) this.#view.showOutcome(() => outcome(found));
     events.emit("models-changed", {});

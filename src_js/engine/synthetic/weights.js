@@ -6,7 +6,6 @@
  */
 
 import { weightShards, weightTensors } from "../../manifest.js";
-import { syntheticManifest } from "../../synthetic_manifest.js";
 import { partLayout } from "../../tensor_layout.js";
 import { grid } from "../program.js";
 import { StageWeights, place } from "../weights.js";
@@ -35,17 +34,6 @@ const SCALE_SPREAD = 0.25;
 const VECTOR_SPREAD = 0.1;
 /** Vectors about 0; the others are a norm's weights, about 1. */
 const ADDED = /(\.bias|\.mean)$/;
-
-/**
- * One stage of a made-up model.
- * @param {Engine} engine
- * @param {import("../../manifest.js").ModelConfig} config
- * @param {import("../../synthetic_manifest.js").StorageOptions & {stage: import("../../manifest.js").StageName, seed?: number}} options
- * @returns {Promise<StageWeights>} on the GPU, the caller's to destroy
- */
-export function syntheticWeights(engine, config, { stage, seed = 0, ...storage }) {
-  return fillStage(engine, syntheticManifest(config, storage), stage, seed);
-}
 
 /**
  * The weights of a manifest's stage, made up instead of read.

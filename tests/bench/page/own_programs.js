@@ -4,11 +4,12 @@
 
 import { attention } from "../../../src_js/engine/ops/attention.js";
 import { linear } from "../../../src_js/engine/ops/linear.js";
-import { syntheticWeights } from "../../../src_js/engine/synthetic/weights.js";
+import { fillStage } from "../../../src_js/engine/synthetic/weights.js";
 import { fillRandom } from "../../../src_js/engine/synthetic/inputs.js";
 import { axesRope, jointPositions } from "../../../src_js/pipeline/rope.js";
 import { modulationProgram, preludeProgram, sharedShapes, stepProgram } from "../../../src_js/pipeline/stages.js";
 import { timestepEmbedding } from "../../../src_js/pipeline/timestep.js";
+import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 
 /**
  * @typedef {import("../../../src_js/engine/engine.js").Engine} Engine
@@ -60,7 +61,7 @@ export async function recordChain(engine, config, { rows, widths: [first = 0, ..
  */
 function feedForward(engine, config, format, inner, columns) {
   const layer = { ...config.text_encoder, num_layers: 1, hidden_size: inner, intermediate_size: columns };
-  return syntheticWeights(engine, { ...config, text_encoder: layer }, { stage: "text_encoder", format: "q4", ...format });
+  return fillStage(engine, syntheticManifest({ ...config, text_encoder: layer }, { format: "q4", ...format }), "text_encoder");
 }
 
 /** @param {Engine} engine @param {ModelConfig} config @param {AttentionSpec} spec @returns {Promise<Recorded>} */
@@ -80,7 +81,7 @@ export async function recordAttention(engine, { transformer: { hidden_size: hidd
  */
 export async function recordDenoiseStep(engine, config, { height, width, sigma, format }) {
   const { transformer: c, prompt } = config;
-  const weights = await syntheticWeights(engine, config, { stage: "transformer", format: "q4", ...format });
+  const weights = await fillStage(engine, syntheticManifest(config, { format: "q4", ...format }), "transformer");
   const shapes = sharedShapes(config, { rows: height, columns: width, steps: 1 });
   const tensor = (/** @type {keyof typeof shapes} */ name) => engine.tensor(...shapes[name], "f32");
   const shared = {
@@ -89,7 +90,7 @@ export async function recordDenoiseStep(engine, config, { height, width, sigma, 
   fillRandom(engine, shared.promptEmbeds);
   fillRandom(engine, shared.latents, 1);
 
-  const modulationWeights = await syntheticWeights(engine, config, { stage: "modulation", format: "q4", ...format });
+  const modulationWeights = await fillStage(engine, syntheticManifest(config, { format: "q4", ...format }), "modulation");
   const before = engine.program("peer: modulation and prelude");
   const { timesteps } = modulationProgram(before, config, modulationWeights, shared);
   preludeProgram(before, weights, shared);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Update } from "../../../src_js/app/offline.js";
+import { Update, keepOffline } from "../../../src_js/app/offline.js";
 
 function newUpdate() {
   /** @type {string[]} */
@@ -58,4 +58,53 @@ test("a version that another tab took is offered, and taken by a reload alone", 
   assert.deepEqual(told, ["offered"], "the running version goes on");
   update.accept();
   assert.deepEqual(told, ["offered", "reload"]);
+});
+
+/** A browser's service workers. @param {import("node:test").TestContext} context @param {{}} [controller] of the page */
+function containerOf(context, controller) {
+  /** @type {string[]} */
+  const registered = [];
+  const serviceWorker = Object.assign(new EventTarget(), {
+    controller: controller ? { postMessage() {} } : null,
+    async register(/** @type {unknown} */ url) {
+      registered.push(String(url));
+      return Object.assign(new EventTarget(), { waiting: null, installing: null });
+    },
+  });
+  for (const [name, value] of /** @type {const} */ ([["navigator", { serviceWorker }], ["document", new EventTarget()], ["location", { origin: "https://a.example" }]])) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { configurable: true, value });
+    context.after(() => (before ? Object.defineProperty(globalThis, name, before) : Reflect.deleteProperty(globalThis, name)));
+  }
+  return registered;
+}
+
+for (const [what, outcome] of /** @type {const} */ ([["is usable", "resolve"], ["failed to open", "reject"]])) {
+  test(`a first visit fetches nothing for later ones until the page ${what}`, async (context) => {
+    const registered = containerOf(context);
+    const settle = { resolve() {}, reject() {} };
+    const usable = new Promise((resolve, reject) => Object.assign(settle, { resolve, reject }));
+    const kept = keepOffline("a", newUpdate().update, usable);
+    await rest();
+    assert.deepEqual(registered, []);
+    settle[outcome]();
+    await kept;
+    assert.deepEqual(registered, ["https://a.example/sw.js"]);
+  });
+}
+
+test("a later visit asks for a new version at once", async (context) => {
+  const registered = containerOf(context, {});
+  await keepOffline("a", newUpdate().update, new Promise(() => {}));
+  assert.deepEqual(registered, ["https://a.example/sw.js"]);
+});
+
+test("a first visit that never becomes usable is kept for later ones all the same", async (context) => {
+  const registered = containerOf(context);
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const kept = keepOffline("a", newUpdate().update, new Promise(() => {}));
+  for (let turn = 0; turn < 9; turn++) await Promise.resolve();
+  context.mock.timers.tick(10_000);
+  await kept;
+  assert.deepEqual(registered, ["https://a.example/sw.js"]);
 });

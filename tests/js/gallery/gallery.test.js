@@ -59,6 +59,24 @@ test("pictures are kept, the newest first, and found again by the next visit", a
   assert.deepEqual(again.entries, gallery.entries);
 });
 
+test("a long queue does not write the index for every picture, and hardly any must be read when the page opens again", async () => {
+  const store = new FakeStore();
+  const { gallery } = tab(store);
+  await gallery.open();
+  const png = await picture("one");
+  const indexes = new Set();
+  for (let i = 0; i < 200; i++) {
+    await gallery.add(png, 1_000_000 + i);
+    indexes.add(store.file("gallery/index.json").bytes);
+  }
+  assert.ok(indexes.size < 100, `${indexes.size} times`);
+  const { entries } = JSON.parse(await store.file("gallery/index.json").bytes.text());
+  assert.ok(entries.length > 190, `${entries.length} in it`);
+  const again = tab(store).gallery;
+  await again.open();
+  assert.equal(again.entries.length, 200);
+});
+
 test("the index spares reading the pictures", async () => {
   const { store } = await three();
   for (const path of store.paths()) if (path.includes("pictures")) store.file(path).bytes = new Blob(["unread"]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { allSteps, newerDriver, withoutGpu, withoutWebgpu } from "../../../../src_js/app/diagnosis/advice.js";
+import { STEPS, newerDriver, withoutGpu, withoutWebgpu } from "../../../../src_js/app/diagnosis/advice.js";
 import { FINDINGS, findingsOf, verdict } from "../../../../src_js/app/diagnosis/findings.js";
 import { facts, memory, withAdapter } from "./facts_fixture.js";
 
@@ -134,7 +134,7 @@ test("storage and the page itself", () => {
 for (const language of ["en", "de", "ar"]) {
   test(`every finding and every step has words in ${language}`, () => {
     const words = JSON.parse(readFileSync(new URL(`../../../../site/i18n/${language}/diagnosis.json`, import.meta.url), "utf8"));
-    const wanted = [...FINDINGS.flatMap((id) => [`finding.${id}.title`, `finding.${id}.text`]), ...allSteps().map(({ key }) => `step.${key}`)];
+    const wanted = [...FINDINGS.flatMap((id) => [`finding.${id}.title`, `finding.${id}.text`]), ...Object.values(STEPS).map(({ key }) => `step.${key}`)];
     assert.deepEqual(wanted.filter((key) => !words[`diagnosis.${key}`]), []);
   });
 }

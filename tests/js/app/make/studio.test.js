@@ -14,6 +14,9 @@ function setUp() {
   const told = [];
   /** @type {unknown[][]} */
   const noted = [];
+  /** @type {string[]} */
+  const left = [];
+  let pictures = 0;
   const note = (/** @type {string} */ name) => (/** @type {any} */ value = undefined) => void log.push(value?.code ? `${name} ${value.code}` : name);
   /** @type {{ start: Error[], generate: Error[], forget: Error[], missing: number[], planning: Promise<void>[], listeners: ((options: import("../../../../src_js/app/worker_client.js").Listeners) => void)[] }} */
   const plan = { listeners: [], planning: [], start: [], generate: [], forget: [], missing: [] };
@@ -65,12 +68,13 @@ function setUp() {
     showBackground: ({ bytes }) => void log.push(`background ${bytes}`),
     pictureMade(png, settings) {
       log.push(`made ${png.length} bytes of ${settings.prompt}`);
-      return "blob:1";
+      return `blob:${++pictures}`;
     },
+    pictureLeft: (url) => void left.push(url),
     tellBusy: (busy) => void told.push(busy),
     keepStorage: note("persist"),
   });
-  return { studio, client, plan, log, told, noted, frame };
+  return { studio, left, client, plan, log, told, noted, frame };
 }
 
 test("nothing is downloaded before the first picture; the bytes are told", async () => {
@@ -124,6 +128,18 @@ test("another model is used from the next picture on, also when it is chosen whi
   log.length = 0;
   await studio.make(SETTINGS);
   assert.ok(log.includes("start"), "the third model is not started yet");
+});
+
+test("a picture's bytes are given back once another is shown, and only then", async () => {
+  const { studio, plan, left } = setUp();
+  await studio.make(SETTINGS);
+  assert.deepEqual(left, []);
+  plan.generate.push(new KleinbildError("cancelled", "c"));
+  await studio.make(SETTINGS);
+  assert.deepEqual(left, [], "it is shown again");
+  await studio.make(SETTINGS);
+  studio.show({ number: 1, settings: SETTINGS, url: "blob:chosen", seconds: 1 });
+  assert.deepEqual(left, ["blob:1", "blob:2"]);
 });
 
 test("a cancelled picture leaves the one before it", async () => {

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { linear } from "../../../../src_js/engine/ops/linear.js";
-import { syntheticWeights } from "../../../../src_js/engine/synthetic/weights.js";
+import { fillStage } from "../../../../src_js/engine/synthetic/weights.js";
+import { syntheticManifest } from "../../../../src_js/synthetic_manifest.js";
 import { openEngine } from "../../support/gpu.js";
 import { execute, put } from "../../support/tensors.js";
 
@@ -65,7 +66,7 @@ for (const [format, blockSize, zeroPoints] of /** @type {["q4"|"f16"|"f32", numb
   ["q4", 16, true], ["q4", 32, false], ["q4", 128, true], ["f16", 0, false], ["f32", 0, false],
 ])) {
   test(`a linear in ${format}${blockSize ? `, blocks of ${blockSize}` : ""}${zeroPoints ? " with zero points" : ""}`, async () => {
-    const weights = await syntheticWeights(engine, CONFIG, { stage: "text_encoder", format, blockSize, zeroPoints, seed: 3 });
+    const weights = await fillStage(engine, syntheticManifest(CONFIG, { format, blockSize, zeroPoints }), "text_encoder", 3);
     const weight = weights.get(GATE);
     assert.deepEqual([weight.format, weight.blockSize, weight.shape], [format, blockSize, [420, 292]]);
     assert.equal(weight.parts[0]?.zeroPoints !== undefined, zeroPoints);
@@ -78,7 +79,7 @@ test("linears outside the blocks, and all of the decoder's, stay dense", async (
   for (const [stage, name] of /** @type {const} */ ([
     ["transformer", "context_embedder.weight"], ["vae_decoder", "decoder.mid_block.attentions.0.to_q.weight"],
   ])) {
-    const weights = await syntheticWeights(engine, CONFIG, { stage, format: "q4" });
+    const weights = await fillStage(engine, syntheticManifest(CONFIG, { format: "q4" }), stage);
     const weight = weights.get(name);
     assert.equal(weight.format, "f16");
     assertSpread(await valuesOf(weight), { mean: 0, deviation: 1 / Math.sqrt(weight.shape[1] ?? 0) });
@@ -87,7 +88,7 @@ test("linears outside the blocks, and all of the decoder's, stay dense", async (
 });
 
 test("a norm's weights are near 1, biases near 0", async () => {
-  const weights = await syntheticWeights(engine, CONFIG, { stage: "vae_decoder" });
+  const weights = await fillStage(engine, syntheticManifest(CONFIG, {}), "vae_decoder");
   const read = async (/** @type {string} */ name) => {
     const range = weights.vector(name);
     return [...new Float32Array((await bytes(range)).buffer)].slice(0, weights.get(name).shape[0]);
@@ -102,7 +103,7 @@ test("a norm's weights are near 1, biases near 0", async () => {
 test("the same seed gives the same bytes, another one others, and no two tensors are alike", async () => {
   /** @param {number} seed @param {string} name */
   const codes = async (seed, name) => {
-    const weights = await syntheticWeights(engine, CONFIG, { stage: "text_encoder", seed });
+    const weights = await fillStage(engine, syntheticManifest(CONFIG, {}), "text_encoder", seed);
     const part = weights.get(name).parts[0];
     assert.ok(part);
     const found = Buffer.from(await bytes(part.values));
