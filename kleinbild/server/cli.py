@@ -36,6 +36,7 @@ API_OPTIONS: dict[str, Any] = {  # option's dest -> default
     "key_file": None,
     "tls_cert": None,
     "tls_key": None,
+    "tls_self_signed": False,
     "cors": (),
     "max_waiting": 32,
     "keep_seconds": 600,
@@ -44,7 +45,11 @@ API_OPTIONS: dict[str, Any] = {  # option's dest -> default
     "api_precision": "auto",
     "api_adapter": "auto",
     "api_budget": None,
+    "attach": False,
+    "page_wait": 60,
 }
+
+OF_OUR_BROWSER = ("api_precision", "api_adapter", "api_budget")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,6 +86,12 @@ def _add_api(parser: argparse.ArgumentParser) -> None:
         help="the key that all must bring (default: $KLEINBILD_API_KEY)",
     )
     group.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, for https")
+    group.add_argument(
+        "--tls-self-signed",
+        action="store_true",
+        default=None,
+        help="https with a certificate that is made here, once, and whose fingerprint is told",
+    )
     group.add_argument("--tls-key", type=Path, metavar="PEM", help="key of the certificate")
     group.add_argument(
         "--cors", action="append", metavar="ORIGIN", help="a site whose pages may ask, too; may be repeated"
@@ -90,6 +101,18 @@ def _add_api(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--keep-mb", type=int, metavar="N", help="room for results kept (default: 256)")
     group.add_argument(
         "--grace", type=int, metavar="SECONDS", help="for the picture in hand at the end (default: 20)"
+    )
+    group.add_argument(
+        "--attach",
+        action="store_true",
+        default=None,
+        help="the page that you open at the printed address makes the pictures, in place of a headless one",
+    )
+    group.add_argument(
+        "--page-wait",
+        type=int,
+        metavar="SECONDS",
+        help="a picture waits for a page of --attach (default: 60)",
     )
     # Not --precision's and its like's own names: those belong to the commands, and their defaults.
     group.add_argument("--precision", dest="api_precision", choices=PRECISIONS, help="arithmetic on the GPU")
@@ -234,7 +257,11 @@ def main(
     if args.command and args.api:
         parser.error(f"--api belongs to the server, not to {args.command}")
     if not args.api and (given := [dest for dest in API_OPTIONS if getattr(args, dest) is not None]):
-        parser.error(f"--{given[0].removeprefix('api_').replace('_', '-')} goes with --api only")
+        parser.error(f"--{_option(given[0])} goes with --api only")
+    if args.attach and (given := [dest for dest in OF_OUR_BROWSER if getattr(args, dest) is not None]):
+        parser.error(f"--{_option(given[0])} is of a browser of ours: with --attach the page decides")
+    if args.page_wait is not None and not args.attach:
+        parser.error("--page-wait goes with --attach only")
     if args.command == "generate":
         _check_generate(parser, args)
     try:
@@ -250,6 +277,11 @@ def main(
         print("stopped", file=sys.stderr)
         return EXIT_SIGNALLED
     return 0
+
+
+def _option(dest: str) -> str:
+    """The option's name on the command line, without its dashes."""
+    return dest.removeprefix("api_").replace("_", "-").replace("budget", "memory-budget")
 
 
 def _model_without_site(site: Path, own_model: Path | None) -> Path | None:
@@ -316,6 +348,7 @@ def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
         key_file=given("key_file"),
         tls_cert=given("tls_cert"),
         tls_key=given("tls_key"),
+        tls_self_signed=given("tls_self_signed"),
         cors=tuple(given("cors")),
         max_waiting=given("max_waiting"),
         keep_seconds=given("keep_seconds"),
@@ -324,6 +357,8 @@ def _api_arguments(args: argparse.Namespace, port: int) -> ApiArguments:
         precision=given("api_precision"),
         adapter=given("api_adapter"),
         memory_budget=given("api_budget"),
+        attach=given("attach"),
+        page_wait=given("page_wait"),
         verbose=args.verbose,
     )
 

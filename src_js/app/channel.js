@@ -46,11 +46,11 @@ export class Channel {
   #wake;
   #failed = false;
 
-  /** @param {string} path */
-  constructor(path) {
-    /** @type {(() => void) | undefined} called when the server goes away */
+  /** @param {string} path @param {string[]} [protocols] of the WebSocket */
+  constructor(path, protocols = []) {
+    /** @type {((code: number) => void) | undefined} called when the server goes away, or is left */
     this.onClosed = undefined;
-    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${path}`);
+    this.socket = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${path}`, protocols);
     this.socket.binaryType = "arraybuffer";
     this.socket.addEventListener("message", ({ data }) => {
       this.#frames.push(data);
@@ -58,10 +58,10 @@ export class Channel {
     });
     /** @type {Promise<void>} */
     this.closed = new Promise((resolve) => {
-      this.socket.addEventListener("close", () => {
+      this.socket.addEventListener("close", ({ code }) => {
         resolve();
         this.#wake?.();
-        this.onClosed?.();
+        this.onClosed?.(code);
       });
     });
   }
@@ -106,6 +106,11 @@ export class Channel {
     const { code, message } = asKleinbildError(cause);
     this.send({ type: "error", code, message });
     this.#failed = true;
+  }
+
+  /** Leaves the server. */
+  close() {
+    this.socket.close();
   }
 
   /** Waits until the server has taken everything: it is the one that closes. */

@@ -18,6 +18,8 @@
  * @property {{ manifest: string }} model-chosen its path on this site
  * @property {{ busy: boolean }} busy whether the GPU is at work for somebody
  * @property {{ downloading: boolean }} downloading whether parts of a model are on their way behind everything else; told again and again
+ * @property {{ hold: "here"|"finishing"|"away" }} gpu whether this tab has the GPU; finishing: it makes one more picture, then hands it over
+ * @property {import("./loan_offer.js").Offer} lend somebody opened the address that a picture server printed
  * @property {{ info: import("../protocol.js").ReadyInfo }} ready a model runs on the GPU, or its kernels were measured again
  * @property {{ view: string, params: URLSearchParams }} route a view is shown, the first time right after it was opened
  * @property {{ language: string }} language what is shown by `showText` and in the markup has changed already

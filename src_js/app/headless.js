@@ -10,9 +10,16 @@ import { converse } from "./channel.js";
 
 /**
  * @typedef {import("./channel.js").Channel} Channel
+ * @typedef {Pick<Channel, "send"|"sendBytes">} Sender
  * @typedef {import("./worker_client.js").WorkerClient} WorkerClient
  * @typedef {import("../protocol.js").Progress} Progress
  * @typedef {import("../protocol.js").ReadyInfo} ReadyInfo
+ * @typedef {Pick<ReadyInfo, "vendor"|"architecture"|"description"> & { precision: import("../protocol.js").Precision }} GpuName
+ */
+
+/**
+ * What makes the pictures: a worker's client, or a page that has pictures of its own to make, too.
+ * @typedef {Pick<WorkerClient, "generate"|"cancel"|"plan"> & { start: (...args: Parameters<WorkerClient["start"]>) => Promise<GpuName> }} Maker
  */
 
 /**
@@ -47,7 +54,12 @@ export async function runHeadless(token, { client, manifestUrl }) {
   });
 }
 
-/** @param {Channel} channel @param {WorkerClient} client @param {string} manifestUrl @returns {Promise<never>} */
+/**
+ * @param {Pick<Channel, "receiveMessage"|"receiveBytes"|"send"|"sendBytes">} channel
+ * @param {Maker} client
+ * @param {string} manifestUrl
+ * @returns {Promise<never>} rejected when the server goes away
+ */
 export async function serveJobs(channel, client, manifestUrl) {
   const { precision } = /** @type {{ precision: import("../protocol.js").Precision }} */ (await channel.receiveMessage());
   const info = await client.start({ manifestUrl, precision }, progressTo(channel));
@@ -76,7 +88,7 @@ export async function serveJobs(channel, client, manifestUrl) {
   }
 }
 
-/** Never throws. @param {Channel} channel @param {WorkerClient} client @param {Job} asked @param {Float32Array | null} latents */
+/** Never throws. @param {Sender} channel @param {Maker} client @param {Job} asked @param {Float32Array | null} latents */
 async function serveJob(channel, client, asked, latents) {
   const { job, prompt, width, height, steps } = asked;
   let previews = Promise.resolve();
@@ -106,7 +118,7 @@ async function serveJob(channel, client, asked, latents) {
   }
 }
 
-/** @param {Channel} channel @param {number} job @param {import("./worker_client.js").Preview} preview */
+/** @param {Sender} channel @param {number} job @param {import("./worker_client.js").Preview} preview */
 async function sendPreview(channel, job, { step, width, height, rgba }) {
   const png = await encodePng({ width, height, rgba });
   channel.send({ type: "preview", job, step, width, height });
@@ -115,8 +127,8 @@ async function sendPreview(channel, job, { step, width, height, rgba }) {
 
 /**
  * After the first picture of a kind, what its kind needs of the GPU's memory: nobody waits for that, and without it nothing is wrong.
- * @param {Channel} channel
- * @param {WorkerClient} client
+ * @param {Sender} channel
+ * @param {Maker} client
  * @param {Parameters<WorkerClient["plan"]>[0]} asked
  */
 async function tellMemory(channel, client, asked) {
@@ -128,12 +140,12 @@ async function tellMemory(channel, client, asked) {
   }
 }
 
-/** @param {Channel} channel @returns {(progress: Progress) => void} */
+/** @param {Sender} channel @returns {(progress: Progress) => void} */
 function progressTo(channel) {
   return ({ stage, step, steps, fraction }) => channel.send({ type: "progress", stage, step, steps, fraction });
 }
 
-/** @param {ReadyInfo} info @returns {string} */
+/** @param {GpuName} info @returns {string} */
 function describe({ vendor, architecture, description, precision }) {
   const adapter = [vendor, architecture, description].filter((word) => word !== "").join(" ");
   return `${adapter || "unnamed GPU"}, ${precision}`;

@@ -11,6 +11,7 @@ import { followLinks, receivePictures } from "./gallery/restore.js";
 import { keepPictures } from "./gallery/shared.js";
 import { joinLanguageMenu, openLanguage } from "./language.js";
 import { takeLaunches } from "./launch.js";
+import { isOffer, takeOffer } from "./loan_offer.js";
 import { showText } from "./localise.js";
 import { joinOwnership } from "./ownership_banner.js";
 import { tellNotice } from "./notice.js";
@@ -56,7 +57,15 @@ async function openPage() {
   keepPictures(app);
   followLinks(app);
   await joinOwnership(app);
+  const lend = async (/** @type {import("./loan_offer.js").Offer | undefined} */ offer) => {
+    if (!offer) return;
+    await router.open("make");                                           // it has the queue, whatever is shown
+    events.emit("lend", offer);
+  };
+  addEventListener("hashchange", () => isOffer(location.hash) && void lend(takeOffer(settings)).catch(reportError));
+  const offer = takeOffer(settings);
   await router.start();
+  void lend(offer).catch(reportError);
   receivePictures(app);
   takeLaunches({ openFiles: (files) => events.emit("open-files", { files }) });
   setTimeout(() => void attendModels(app, router).catch(() => undefined), REST_MS);                          // the models view tells what fails
@@ -65,7 +74,7 @@ async function openPage() {
 /** @param {App} app @param {Router} router */
 async function attendModels(app, router) {
   const { attendModels: attend } = await import("./models/attend.js");
-  await attend(app, () => router.prepare("models"));
+  await attend(app, () => router.open("models"));
 }
 
 /** @param {string} view @param {App} app */

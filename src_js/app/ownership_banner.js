@@ -29,6 +29,7 @@ export async function joinOwnership({ client, events, i18n, announce }) {
   /** @param {Ownership} ownership */
   const show = (ownership) => {
     const taken = ownership.state === "taken";
+    events.emit("gpu", { hold: taken ? "away" : "here" });
     const asked = taken && ownership.asked;
     if (taken && banner.hidden) announce(i18n.t("shell.owner.taken"));
     if (!taken && !banner.hidden) announce(i18n.t("shell.owner.here"));
@@ -44,6 +45,7 @@ export async function joinOwnership({ client, events, i18n, announce }) {
   const tabs = new TabOwnership({
     onChange: show,
     async onAsked(manner) {
+      events.emit("gpu", { hold: manner === "cancel" ? "away" : "finishing" });
       if (manner === "cancel") client.cancel();
       await idle();
       client.terminate();

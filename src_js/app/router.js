@@ -55,11 +55,11 @@ export class Router {
     location.hash = routeHash(view, params);
   }
 
-  /** Opens a view's code, once, without showing it. @param {string} view */
-  async prepare(view) {
-    const opened = this.#opened.get(view) ?? this.#open(view);
-    this.#opened.set(view, opened);
-    await opened.catch((error) => {
+  /** Opens a view's code, once, shown or not. @param {string} view @returns {Promise<void>} */
+  open(view) {
+    let opened = this.#opened.get(view);
+    if (!opened) this.#opened.set(view, (opened = this.#open(view)));
+    return opened.catch((error) => {
       this.#opened.delete(view);                                         // its script may arrive the next time
       throw error;
     });
@@ -81,7 +81,7 @@ export class Router {
       scrollTo(0, 0);
       element(`view-${view}`, HTMLElement).querySelector("h1")?.focus({ preventScroll: true });
     }
-    await this.prepare(view);
+    await this.open(view);
     if (this.#shown === view) this.#onRoute(route);
   }
 }

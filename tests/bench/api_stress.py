@@ -1,10 +1,10 @@
 """The picture server under a crowd: is every request answered, how fast, at what overhead and memory?
 
 Run by hand on a packaged site: `python tests/bench/api_stress.py --site dist`. It makes pictures back to back
-in one engine without the API, then through a server: one after another (overhead), by many clients at once
-(throughput), and by many clients of mixed faces of which some cancel and some go away, while the browser is
-killed twice (nothing lost, memory level). Small pictures show the server, not the GPU: that is what is
-measured.
+in one engine without the API, then through a server: one after another (overhead, also over the time that the
+page itself tells), by many clients at once (throughput), cancelled (latency), and by many clients of mixed
+faces of which some cancel and some go away, while the browser is killed twice (nothing lost, memory level).
+Small pictures show the server, not the GPU: that is what is measured.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def body(number: int, side: int) -> dict[str, Any]:
     return {"prompt": PROMPTS[number % len(PROMPTS)], "seed": number, "steps": 1} | size
 
 
-async def back_to_back(site: Path, count: int, side: int, adapter: str) -> tuple[float, float]:
-    """Seconds a picture of `count` made one after another without the API, and those of the page's stages."""
+async def back_to_back(site: Path, count: int, side: int, adapter: str) -> tuple[float, float, str]:
+    """Seconds a picture of `count` made one after another without the API, of them stages; and the GPU."""
     options = EngineOptions("auto", adapter, False)
     stages = 0.0
     async with open_engine(open_site(site), options, lambda _: None, lambda _: None) as engine:
@@ -68,7 +68,7 @@ async def back_to_back(site: Path, count: int, side: int, adapter: str) -> tuple
             asked["seed"] = abs(number)
             job = Job(**asked, latents=None, memory_budget=None, trace=False)
             stages += sum((await engine.make(job, lambda _: None)).seconds.values())
-        return (time.monotonic() - began) / count, stages / count
+        return (time.monotonic() - began) / count, stages / count, engine.device
 
 
 @asynccontextmanager
@@ -222,6 +222,24 @@ async def cancel_latency(url: str, tries: int, side: int) -> list[float]:
     return found
 
 
+async def over_the_page(url: str, count: int, side: int, steps: int) -> list[tuple[float, float]]:
+    """(seconds from request to the picture's last byte, those of the page's stages) of `count` pictures."""
+    found = []
+    async with aiohttp.ClientSession() as session:
+        for number in range(-2, count):  # the first ones learn kernels and prompts
+            asked = {"prompt": "over the page", "seed": abs(number), "width": side, "height": side}
+            began = time.monotonic()
+            async with session.post(f"{url}/jobs", json=asked | {"steps": steps}) as answer:
+                path = f"{url}/jobs/{(await answer.json())['id']}"
+            async with session.get(f"{path}/events") as events:
+                last = [line async for line in events.content if line.startswith(b"data: ")][-1]
+            async with session.get(f"{path}/picture") as picture:
+                await picture.read()
+            took = time.monotonic() - began
+            found.append((took, sum(json.loads(last.removeprefix(b"data: "))["seconds"].values())))
+    return found[2:]
+
+
 async def pictures_ended(url: str) -> int:
     """Tickets that the server says have ended."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
@@ -232,7 +250,8 @@ async def pictures_ended(url: str) -> int:
 async def run(options: argparse.Namespace) -> int:
     """All phases; 1 when a request was lost."""
     side, adapter = options.side, options.adapter
-    bare, stages = await back_to_back(options.site, options.sequence, side, adapter)
+    bare, stages, device = await back_to_back(options.site, options.sequence, side, adapter)
+    print(f"on {device}")
     print(
         f"back to back without the API: {bare * 1000:.1f} ms a picture, {stages * 1000:.1f} ms of it stages"
     )
@@ -245,10 +264,29 @@ async def run(options: argparse.Namespace) -> int:
         print(
             f"{options.clients} clients: {crowded * 1000:.1f} ms a picture, {bare / crowded:.0%} of its speed"
         )
-        delays = await cancel_latency(url, 10, side)
+        figures = {
+            "device": device,
+            "side": side,
+            "back_to_back_ms": 1000 * bare,
+            "one_client_ms": 1000 * alone,
+            "many_clients_share_of_speed": bare / crowded,
+        }
+        for kind_side, steps in ((side, 1), (options.picture_side, options.picture_steps)):
+            times = await over_the_page(url, max(3, options.sequence // 4), kind_side, steps)
+            more = statistics.median(whole - own for whole, own in times)
+            share = more / statistics.median(own for _, own in times)
+            what = f"{kind_side}x{kind_side}, {steps} steps"
+            print(f"over the page's own time, {what}: median {more * 1000:+.1f} ms, {share:+.1%}")
+            figures[f"over_page_ms {what}"], figures[f"over_page_share {what}"] = 1000 * more, share
+        delays = await cancel_latency(url, 10, options.picture_side)
         if delays:
-            middle = statistics.median(delays)
-            print(f"cancel: median {middle * 1000:.0f} ms, worst {max(delays) * 1000:.0f} ms")
+            middle, worst = statistics.median(delays), max(delays)
+            print(f"cancel: median {middle * 1000:.0f} ms, worst {worst * 1000:.0f} ms")
+            figures["cancel_median_ms"], figures["cancel_worst_ms"] = 1000 * middle, 1000 * worst
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        if not options.requests:
+            return 0
         crowd = Crowd(url, side)
         before = await pictures_ended(url)
         memory = [(megabytes([process]), megabytes(processes(process)[1]))]
@@ -275,11 +313,14 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", type=Path, default=Path("dist"))
-    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=200, help="of the wild crowd; 0: no crowd")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--sequence", type=int, default=60, help="pictures of a timed sequence")
     parser.add_argument("--side", type=int, default=16)
+    parser.add_argument("--picture-side", type=int, default=64, help="of the larger picture, and of cancels")
+    parser.add_argument("--picture-steps", type=int, default=4)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, too")
     parser.add_argument("--adapter", choices=("auto", "hardware", "software"), default="auto")
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache

@@ -6,6 +6,7 @@ The server starts its own browser; what a stand-in for the model can show is in 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import struct
@@ -22,6 +23,7 @@ from server.test_serve_api import Api, running_api
 SMALL: dict[str, Any] = {"prompt": "a red fox", "seed": 5, "steps": 1}
 SIDE = {"width": 16, "height": 16}
 LONG = SMALL | {"width": 64, "height": 64, "steps": 100}
+STEPS_OF_PREVIEW = 7  # until the small model, whose decoder is dear beside its steps, shows one
 PATIENCE_SECONDS = 300
 
 
@@ -68,6 +70,17 @@ def test_a_cancel_takes_effect_inside_the_picture(api: Api) -> None:
     assert record["progress"]["fraction"] < 0.9
     assert time.monotonic() - began < 30  # of a hundred steps, on a CPU that has others to serve
     assert size(native_picture(api)) == (16, 16)
+
+
+def test_a1111s_progress_shows_what_the_picture_looks_like(api: Api) -> None:
+    """The native face's previews are seen in test_attach.py."""
+    asked = SMALL | SIDE | {"steps": 2 * STEPS_OF_PREVIEW}
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(api.json, "POST", "/sdapi/v1/txt2img", asked)
+        told = json.loads(api.wait("/sdapi/v1/progress", '"current_image": "'))
+        assert told["state"]["sampling_step"] >= STEPS_OF_PREVIEW
+        assert size(base64.b64decode(told["current_image"])) == (16, 16)
+        assert size(base64.b64decode(waiting.result()["images"][0])) == (16, 16)
 
 
 def test_a_size_that_does_not_fit_is_the_clients_error(api: Api) -> None:

@@ -73,7 +73,10 @@ class A1111:
             Field("script_name", "string", "Not made here.", nullable=True, choices=("",)),
             Field("send_images", "boolean", "Whether the answer holds the pictures.", True, nullable=True),
         )
-        options = (Field("sd_model_checkpoint", "string", "The one model there is.", nullable=True),)
+        model = (studio.model_id,)
+        options = (
+            Field("sd_model_checkpoint", "string", "The one model there is.", nullable=True, choices=model),
+        )
         return [
             Operation(
                 "POST",
@@ -250,9 +253,6 @@ class A1111:
         return web.json_response(options)
 
     async def _set_options(self, request: web.Request, values: Values) -> web.StreamResponse:
-        if values["sd_model_checkpoint"] not in (None, self._studio.model_id):
-            message = f"There is one model here: {self._studio.model_id}."
-            raise ApiError(422, "bad-input", message, field="sd_model_checkpoint")
         return web.json_response(None)
 
 

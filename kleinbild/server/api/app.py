@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -34,8 +34,10 @@ class ApiOptions:
     limits: Limits = field(default_factory=Limits)
 
 
-def create_api(site: Site, queue: Queue, metrics: Metrics, options: ApiOptions) -> web.Application:
-    """The application that serves `queue` and `site`."""
+def create_api(
+    site: Site, queue: Queue, metrics: Metrics, options: ApiOptions, more: Sequence[web.RouteDef] = ()
+) -> web.Application:
+    """The application that serves `queue` and `site`, and `more` beside them."""
     studio = Studio(queue, site.model_id, site.model, options.limits)
     operations = [
         *Native(studio).operations(),
@@ -49,7 +51,7 @@ def create_api(site: Site, queue: Queue, metrics: Metrics, options: ApiOptions) 
         return web.json_response(written)
 
     metrics.watch(queue)
-    routes = [operation.route() for operation in operations]
+    routes = [*more, *(operation.route() for operation in operations)]
     routes.append(web.get("/openapi.json", tell))
     routes += [rest_of(prefix, operations) for prefix in (*PREFIXES, "/jobs")]
     guard = api_guard(options.canonical, options.key, options.cors, metrics.answered)
@@ -67,9 +69,8 @@ class _Own:
         self._metrics = metrics
 
     def operations(self) -> list[Operation]:
-        health = s.record(
-            status={"enum": ["ok", "starting"]}, build=s.STRING, models=s.array(s.STRING), api=s.BOOLEAN
-        )
+        states = {"enum": ["ok", "starting", "no-page"]}
+        health = s.record(status=states, build=s.STRING, models=s.array(s.STRING), api=s.BOOLEAN)
         return [
             Operation(
                 "GET",
@@ -78,6 +79,7 @@ class _Own:
                 "Whether pictures can be asked for, and would be begun at once; needs no key.",
                 self._health,
                 {200: ("application/json", health)},
+                needs_key=False,
             ),
             Operation(
                 "GET",
@@ -90,11 +92,11 @@ class _Own:
         ]
 
     async def _health(self, request: web.Request, values: Values) -> web.StreamResponse:
-        ready = self._queue.engine is not None
+        absent = "no-page" if self._queue.needs_page else "starting"
         # No word of the folder that is served: another machine may ask.
         return web.json_response(
             {
-                "status": "ok" if ready else "starting",
+                "status": absent if self._queue.engine is None else "ok",
                 "build": self._site.build,
                 "models": [self._site.model_id],
                 "api": True,

@@ -14,6 +14,7 @@ from kleinbild.server.announce import announced
 from kleinbild.server.api.app import ApiOptions, create_api
 from kleinbild.server.api.metrics import Metrics
 from kleinbild.server.api.options import ApiArguments, check
+from kleinbild.server.generate.attached import Attachment
 from kleinbild.server.generate.chromium import find_chromium
 from kleinbild.server.generate.engine import Engine, EngineOptions, open_engine
 from kleinbild.server.generate.messages import ProgressMessage
@@ -33,10 +34,15 @@ async def serve_api(site: Site, given: ApiArguments) -> None:
     a second one ends at once. Raises KleinbildError, also when the first engine does not start.
     """
     settings = check(given, os.environ)
-    find_chromium(os.environ)
+    if not given.attach:
+        find_chromium(os.environ)
     sockets = bind(given.host, given.port)
     canonical = canonical_url(settings.name, sockets[0].getsockname()[1], settings.scheme)
     progress = Progress(sys.stderr)
+    if settings.certificate is not None:
+        for line in settings.certificate.told().splitlines():
+            progress.note(line)
+    attachment = Attachment(canonical, site.build)
     engine_options = EngineOptions(given.precision, given.adapter, given.verbose)
 
     @asynccontextmanager
@@ -45,14 +51,17 @@ async def serve_api(site: Site, given: ApiArguments) -> None:
             on_start(message)
             progress.update(message.stage, message.step, message.steps, message.fraction)
 
-        async with open_engine(site, engine_options, show, progress.note) as engine:
+        engines = (
+            attachment.open(show) if given.attach else open_engine(site, engine_options, show, progress.note)
+        )
+        async with engines as engine:
             progress.note(f"ready: {engine.device}")
             yield engine
 
     metrics = Metrics()
     queue = Queue(opened, settings.queue, progress.note, metrics.ended)
     options = ApiOptions(canonical, settings.key, settings.cors, settings.limits)
-    app = create_api(site, queue, metrics, options)
+    app = create_api(site, queue, metrics, options, [attachment.route()] if given.attach else [])
     found_by_generate = settings.context is None and given.public_name is None
     note = announced(cache_folder(os.environ), canonical) if found_by_generate else nullcontext()
     stop, hurry = _on_signals()
@@ -60,7 +69,9 @@ async def serve_api(site: Site, given: ApiArguments) -> None:
         async with running(app, sockets, given.verbose, tls=settings.context, cancel_handlers=True):
             with note:
                 queue.start()
-                print(f"{canonical}/", flush=True)
+                print(attachment.address if given.attach else f"{canonical}/", flush=True)
+                if given.attach:
+                    progress.note("open this address in the browser whose GPU is to make the pictures")
                 await _first_of(stop.wait(), queue.ended())
             if stop.is_set():
                 progress.note("stopping")

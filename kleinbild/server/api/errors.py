@@ -15,6 +15,7 @@ STATUS = {
     "queue-full": 429,
     "stopping": 503,
     "engine-down": 503,
+    "no-page": 503,
 }
 STATUS_OTHER = 500
 RETRY_SECONDS = 5  # where nothing better is known

@@ -21,6 +21,7 @@ from yarl import URL
 from kleinbild.errors import KleinbildError
 from kleinbild.server.api.errors import ApiError, error_answer
 from kleinbild.server.api.fields import too_large
+from kleinbild.server.generate import attached
 from kleinbild.server.headers import plain_answer
 from kleinbild.server.host import LOOPBACK_NAMES, is_loopback
 
@@ -29,6 +30,7 @@ MAX_KEY_BYTES = 1024
 PREFIXES = ("/jobs/", "/v1/", "/sdapi/")
 PATHS = frozenset({"/jobs", "/metrics", "/openapi.json", "/healthz"})
 OPEN_PATHS = frozenset({"/healthz"})  # tells no more than whether there is a server
+OWN_TOKEN_PATHS = frozenset({attached.PATH})  # where the key is of no use, and another secret is asked for
 CHALLENGE = {"WWW-Authenticate": 'Bearer, Basic realm="Kleinbild"'}
 CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
@@ -87,7 +89,8 @@ def api_guard(
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path
         if not is_api(path):
-            if key is not None and not key_fits(request.headers.get(hdrs.AUTHORIZATION), key):
+            wanted = key is not None and path not in OWN_TOKEN_PATHS
+            if wanted and not key_fits(request.headers.get(hdrs.AUTHORIZATION), key or ""):
                 return plain_answer(401, "This server wants its key (as the password).", CHALLENGE)
             return await handler(request)
         answer = await _answer(request, handler)

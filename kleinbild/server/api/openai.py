@@ -45,11 +45,12 @@ class OpenAi:
     def operations(self) -> list[Operation]:
         """All of them."""
         studio = self._studio
+        about_size = f"WxH, multiples of {SIZE_STEP} from {MIN_SIZE} to {studio.limits.max_side}."
         fields = (
             studio.prompt(),
             Field("model", "string", "The one model there is, or nothing.", nullable=True, max_length=200),
             studio.count("n"),
-            Field("size", "string", f"WxH, multiples of {SIZE_STEP}.", "auto", nullable=True, pattern=SIZE),
+            Field("size", "string", about_size, "auto", nullable=True, pattern=SIZE),
             Field(
                 "response_format",
                 "string",

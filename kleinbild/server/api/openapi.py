@@ -11,8 +11,8 @@ from kleinbild.server.api import schemas
 from kleinbild.server.api.operation import Operation
 
 DESCRIPTION = (
-    "Pictures from FLUX.2 Klein, made one after another by a page in a headless Chromium. Three faces on one "
-    "queue: a native one (/jobs), OpenAI's (/v1) and A1111's (/sdapi). No previews."
+    "Pictures from FLUX.2 Klein, made one after another by a page in a Chromium. Three faces on one queue: a "
+    "native one (/jobs), OpenAI's (/v1) and A1111's (/sdapi)."
 )
 REFUSALS = {
     400: "The request is wrong.",
@@ -26,7 +26,7 @@ REFUSALS = {
     422: "A field is wrong.",
     429: "The queue is full, or too many jobs are being watched: Retry-After says when to ask again.",
     500: "The engine or the server failed.",
-    503: "The engine is down, or the server is stopping: Retry-After says when to ask again.",
+    503: "There is no engine now, or the server is stopping: Retry-After says when to ask again.",
 }
 
 
@@ -34,7 +34,10 @@ def document(operations: Sequence[Operation], *, with_key: bool) -> dict[str, An
     """OpenAPI 3.1 of `operations`; `with_key`: the server wants one."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        told = _operation(operation)
+        if with_key and not operation.needs_key:
+            told["security"] = []
+        paths.setdefault(operation.path, {})[operation.method.lower()] = told
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Kleinbild", "version": __version__, "description": DESCRIPTION},

@@ -22,7 +22,8 @@ class Operation:
     """`method` and `path` (aiohttp's form; its parameters are ids) served by `handler`.
 
     `fields`: of the JSON body, None without one; `strict`: no others are taken. `answers`: status -> (media
-    type, schema), for those that are no refusals; `refusals`: the statuses of those that are.
+    type, schema), for those that are no refusals; `refusals`: the statuses of those that are. `needs_key`:
+    where the server has one; the guard (OPEN_PATHS) decides.
     """
 
     method: str
@@ -35,11 +36,12 @@ class Operation:
     strict: bool = True
     bad_input: int = 400
     refusals: tuple[int, ...] = field(default=())
+    needs_key: bool = True
 
     @property
     def all_refusals(self) -> tuple[int, ...]:
         """Every status of a refusal, those of the guard and of a body included."""
-        common = {400, 401, 403, 500, *self.refusals}
+        common = {400, 403, 500, *self.refusals} | ({401} if self.needs_key else set())
         if self.fields is not None:
             common |= {self.bad_input, 413, 415}
         return tuple(sorted(common))

@@ -1,23 +1,27 @@
-"""TLS for a server that other machines may reach: with a certificate that the user gives."""
+"""TLS for a server that other machines may reach: with a certificate that the user gives, or our own."""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kleinbild.errors import KleinbildError
 
-ADVICE = (
-    "make a certificate with `openssl req -x509 -newkey rsa:3072 -nodes -days 365 -keyout key.pem "
-    '-out cert.pem -subj "/CN={name}" -addext "subjectAltName={kind}:{name}"` '
-    "and pass --tls-cert cert.pem --tls-key key.pem"
-)
+if TYPE_CHECKING:
+    from kleinbild.server.api.self_signed import SelfSigned
 
 
-def advice(name: str) -> str:
-    """How to get a certificate for `name`, a host name or an address."""
-    is_address = name.replace(".", "").isdigit() or ":" in name
-    return ADVICE.format(name=name, kind="IP" if is_address else "DNS")
+def own_certificate(folder: Path, name: str) -> SelfSigned:
+    """The certificate for the host `name` kept below `folder`, made if need be. Raises KleinbildError."""
+    try:
+        from kleinbild.server.api.self_signed import self_signed  # noqa: PLC0415
+    except ImportError:
+        raise KleinbildError(
+            "--tls-self-signed: needs the package cryptography; install it with "
+            "`.venv/bin/pip install -e '.[tls]'`, or pass a certificate with --tls-cert and --tls-key"
+        ) from None
+    return self_signed(folder / "tls", name)
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:

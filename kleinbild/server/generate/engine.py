@@ -46,8 +46,8 @@ class EngineOptions:
 class Engine:
     """An open engine. `device` is the GPU in words; `ended` is done, with an error, when it is lost."""
 
-    def __init__(self, session: Session, ended: asyncio.Task[NoReturn], process: int) -> None:
-        """`process` is the id of the browser's process."""
+    def __init__(self, session: Session, ended: asyncio.Future[NoReturn], process: int | None = None) -> None:
+        """`process` is the id of the browser's process, of a browser of ours."""
         self.device = session.ready.result()
         self.ended = ended
         self.process = process

@@ -9,13 +9,16 @@ from pathlib import Path
 from kleinbild.errors import KleinbildError
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path` in one visible step. Raises KleinbildError when folder or disk refuse."""
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write `data` to `path` in one visible step; `private`: for the user's eyes alone.
+
+    Raises KleinbildError when folder or disk refuse.
+    """
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.fchmod(file.fileno(), 0o600 if private else 0o666 & ~_umask())
                 file.write(data)
             Path(aside).replace(path)
         except BaseException:

@@ -57,6 +57,7 @@ class PageSession(ABC, Generic[Outcome]):
         self._origin = origin
         self._what = what
         self._max_message_bytes = max_message_bytes
+        self._socket: web.WebSocketResponse | None = None
 
     def route(self) -> web.RouteDef:
         """The WebSocket's route."""
@@ -93,10 +94,17 @@ class PageSession(ABC, Generic[Outcome]):
             return plain_answer(404, "There is nothing here.")
         if self.connected.is_set():
             return plain_answer(409, "This session already has its page.")
-        self.connected.set()
         socket = web.WebSocketResponse(max_msg_size=self._max_message_bytes, compress=False)
+        await self.serve(request, socket)
+        return socket
+
+    async def serve(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        """Speak with the page that sent `request`, which may, on `socket` until one side ends it."""
+        self.connected.set()
+        self._socket = socket
         try:
-            await socket.prepare(request)
+            if not socket.prepared:
+                await socket.prepare(request)
             outcome = await self._converse(socket)
         except TimeoutError:
             self._fail(silent())
@@ -110,7 +118,11 @@ class PageSession(ABC, Generic[Outcome]):
         finally:
             self._fail(self._lost())
             await socket.close()
-        return socket
+
+    async def hang_up(self) -> None:
+        """End the conversation."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def _receive_text(self, socket: web.WebSocketResponse, *, patient: bool = False) -> str:
         """The next text frame; `patient`: however long it takes."""

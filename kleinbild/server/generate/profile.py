@@ -29,9 +29,17 @@ class Profile:
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """The user's cache folder for Kleinbild (XDG base directory specification)."""
-    base = environ.get("XDG_CACHE_HOME", "")
+    return _user_folder(environ.get("XDG_CACHE_HOME", ""), "~/.cache")
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """The user's folder for what Kleinbild keeps between runs and cannot make again (same specification)."""
+    return _user_folder(environ.get("XDG_STATE_HOME", ""), "~/.local/state")
+
+
+def _user_folder(base: str, otherwise: str) -> Path:
     # The specification says a relative path must be ignored.
-    root = Path(base) if base.startswith("/") else Path("~/.cache").expanduser()
+    root = Path(base) if base.startswith("/") else Path(otherwise).expanduser()
     return root / "kleinbild"
 
 

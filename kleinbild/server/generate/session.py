@@ -65,14 +65,17 @@ class Session(PageSession[NoReturn]):
     `outcome` is never a result: it is the error that ended the session.
     """
 
-    def __init__(self, origin: str, precision: str, on_start: OnProgress) -> None:
-        """`on_start` is told how far the start of the model is."""
+    def __init__(self, origin: str, precision: str, on_start: OnProgress, *, shared: bool = False) -> None:
+        """`on_start` is told how far the start of the model is.
+
+        `shared`: the page has a person's pictures to make, too, and may be silent before it begins ours.
+        """
         super().__init__(origin, "the picture", messages.MAX_BINARY_BYTES)
         self.ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.memory: messages.MemoryMessage | None = None  # of the last new kind of picture
         self._precision = precision
         self._on_start = on_start
-        self._socket: web.WebSocketResponse | None = None
+        self._shared = shared
         self._in_hand: _InHand | None = None
         self._number = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -105,7 +108,8 @@ class Session(PageSession[NoReturn]):
         self._stopping = False
         stopper: asyncio.Task[None] | None = None
         try:
-            self._watch()
+            if not self._shared:
+                self._watch()
             await self._socket.send_json(
                 {
                     "type": "job",
@@ -143,7 +147,6 @@ class Session(PageSession[NoReturn]):
             await socket.send_json({"type": "cancel", "job": number})
 
     async def _converse(self, socket: web.WebSocketResponse) -> NoReturn:
-        self._socket = socket
         try:
             self._watch()
             await socket.send_json({"type": "start", "precision": self._precision})
@@ -178,6 +181,8 @@ class Session(PageSession[NoReturn]):
     ) -> None:
         match message:
             case messages.ProgressMessage():
+                if not self._stopping:
+                    self._watch()
                 hand.on_progress(message)
             case messages.ErrorMessage() if message.job == hand.number:
                 self._answer(hand, PageError(message.code, message.message))

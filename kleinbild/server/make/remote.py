@@ -44,12 +44,12 @@ class Remote:
         self._note = note
 
     async def serves(self, site: Site) -> bool | None:
-        """Whether the server serves `site`'s build and model; None when no API server answers."""
+        """Whether the server serves `site`'s build and model; None when none with an engine answers."""
         try:
             status, record = await self._ask("GET", "/healthz")
         except (KleinbildError, ProtocolError):
             return None
-        if status != 200 or record.get("api") is not True:
+        if status != 200 or record.get("api") is not True or record.get("status") == "no-page":
             return None
         return (record.get("build"), record.get("models")) == (site.build, [site.model_id])
 
@@ -127,7 +127,7 @@ class Remote:
         )
         told = messages.parse_message(said)
         assert isinstance(told, messages.ErrorMessage)
-        if told.code in ("stopping", "no-key", "engine-down"):
+        if told.code in ("stopping", "no-key", "engine-down", "no-page"):
             return KleinbildError(f"{self._url}: {told.message}")
         return PageError(told.code, told.message)
 

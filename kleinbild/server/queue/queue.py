@@ -36,6 +36,10 @@ CLIENT_CODES = frozenset({"bad-input", "too-large", "out-of-memory"})
 LOST = Failure("engine-lost", "The engine was lost twice while it made this picture.")
 DOWN = Failure("engine-down", "The engine does not start; the server's own log says why.")
 STOPPING = Failure("stopping", "The server is stopping and gives this picture back: ask again later.")
+NO_PAGE = Failure(
+    "no-page",
+    "No page lends its GPU to this server: open the address that it printed in a browser, then ask again.",
+)
 BROKEN = Failure("internal", "The engine failed at this picture; the server's own log says why.")
 
 
@@ -43,7 +47,11 @@ class AnyEngine(Protocol):
     """What the queue needs of an engine (generate/engine.py)."""
 
     device: str
-    ended: asyncio.Task[Any]
+
+    @property
+    def ended(self) -> asyncio.Future[Any]:
+        """As Engine.ended."""
+        ...
 
     @property
     def memory(self) -> MemoryMessage | None:
@@ -67,11 +75,16 @@ OpenEngine = Callable[[OnProgress], AbstractAsyncContextManager[AnyEngine]]
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """max_waiting pictures beside the one in hand; results kept for keep_seconds in keep_bytes."""
+    """max_waiting pictures beside the one in hand; results kept for keep_seconds in keep_bytes.
+
+    page_seconds: the engine is a page that somebody opens, and a picture waits so long for one; None: it is
+    a browser of ours.
+    """
 
     max_waiting: int = 32
     keep_seconds: float = 600.0
     keep_bytes: int = 256 << 20
+    page_seconds: float | None = None
 
 
 class Refused(Exception):
@@ -108,6 +121,7 @@ class Queue:
         self._news = asyncio.Event()
         self._closing = False
         self._down = False
+        self._opened = 0
         self._losses = 0  # in a row, without a picture between
         self._mean_seconds = FIRST_GUESS_SECONDS
 
@@ -115,6 +129,11 @@ class Queue:
     def waiting(self) -> int:
         """Pictures that wait."""
         return len(self._waiting)
+
+    @property
+    def needs_page(self) -> bool:
+        """Whether nothing is made until somebody opens a page."""
+        return self.engine is None and self._limits.page_seconds is not None
 
     def position(self, ticket: Ticket) -> int | None:
         """How many are before `ticket`, the one in hand included; None when it does not wait."""
@@ -149,6 +168,7 @@ class Queue:
                 self.store.add(ticket)
         self._waiting.extend(tickets)
         self._news.set()
+        self._bound_wait(tickets)
         return tickets
 
     def abandon(self, ticket: Ticket) -> None:
@@ -187,10 +207,12 @@ class Queue:
                     async with self._open_engine(self._on_start) as engine:
                         ever = True
                         self._down = False
+                        self._opened += 1
                         self.engine, self.starting = engine, None
                         await self._serve(engine)
                 except EngineLost as error:
-                    self._note(f"engine lost: {error}; starting another one")
+                    next_one = "starting" if self._limits.page_seconds is None else "waiting for"
+                    self._note(f"engine lost: {error}; {next_one} another one")
                 except KleinbildError as error:
                     if not ever:
                         self._give_back(DOWN)
@@ -202,7 +224,8 @@ class Queue:
                     self.engine, self.starting = None, None
                 self.restarts += 1
                 self._losses += 1
-                if self._losses > 1:
+                self._bound_wait(list(self._waiting))
+                if self._losses > 1 and self._limits.page_seconds is None:
                     await asyncio.sleep(min(MAX_PAUSE_SECONDS, 2.0 ** (self._losses - 2)))
         finally:
             sweeper.cancel()
@@ -267,6 +290,22 @@ class Queue:
             self._waiting.appendleft(ticket)
         else:
             self._end(ticket, State.FAILED, failure=failure)
+
+    def _bound_wait(self, tickets: Sequence[Ticket]) -> None:
+        """While there is no page, give `tickets` back once they have waited long enough for one."""
+        seconds, opened = self._limits.page_seconds, self._opened
+        if seconds is None or self.engine is not None:
+            return
+
+        def give_up() -> None:
+            if opened != self._opened:
+                return
+            for ticket in tickets:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                    self._end(ticket, State.FAILED, failure=NO_PAGE)
+
+        asyncio.get_running_loop().call_later(seconds, give_up)
 
     def _give_back(self, failure: Failure) -> None:
         while self._waiting:

@@ -158,6 +158,12 @@ export async function openMake(app) {
   }
   if (!known) return;
   form.setReady();
+  /** @type {Promise<import("./loan.js").Loan> | undefined} */
+  let loan;
+  events.on("lend", (offer) => {
+    loan ??= import("./loan_banner.js").then(({ openLoan }) => openLoan(app, studio, runner));
+    void loan.then((opened) => opened.take(offer)).catch(reportError);
+  });
   form.tellSize();
   void showSizes();
 }

@@ -1,5 +1,6 @@
 /**
- * Works the queue off, one picture after another, until it is empty, paused, or something fails. Knows neither the GPU nor the page.
+ * Works the queue off, one picture after another, until it is empty, paused, or something fails; a picture for somebody else has a turn
+ * between two of them. Knows neither the GPU nor the page.
  */
 
 import { KleinbildError } from "../../errors.js";
@@ -17,6 +18,8 @@ export class QueueRunner {
   #running = false;
   /** @type {{ id: number, seed: string } | null} */
   #making = null;
+  /** @type {(() => Promise<unknown>) | null} somebody else's picture */
+  #guest = null;
 
   /**
    * @param {PictureQueue} queue
@@ -47,19 +50,46 @@ export class QueueRunner {
     if (this.#running) return;
     this.#running = true;
     try {
-      for (let order = this.#queue.next; order && !this.#queue.paused; order = this.#queue.next) {
-        const { id, prompt, width, height, steps, keepPrompt } = order;
-        const seed = /** @type {string} */ (order.seeds[0]);
-        this.#making = { id, seed };
-        this.#onChange();
-        const failure = await this.#make({ prompt, width, height, steps, seed: BigInt(seed), latents: null }, keepPrompt);
-        this.#making = null;
-        this.#settle(id, seed, failure);
-      }
+      for (let turn = this.#next(); turn; turn = this.#next()) await turn();
     } finally {
       this.#running = false;
       this.#onChange();
     }
+  }
+
+  /**
+   * Gives somebody else's picture the next turn, also while the queue is paused. One at a time: who lends waits for its end before the
+   * next, so that the own queue has its turn in between.
+   * @param {() => Promise<unknown>} make never rejected
+   */
+  lend(make) {
+    this.#guest = make;
+    void this.run();
+  }
+
+  /** @returns {boolean} whether somebody else's picture was still waiting; it is not made */
+  recall() {
+    const waiting = this.#guest !== null;
+    this.#guest = null;
+    return waiting;
+  }
+
+  /** @returns {(() => Promise<unknown>) | null} makes the picture whose turn it is */
+  #next() {
+    const guest = this.#guest;
+    this.#guest = null;
+    const order = this.#queue.next;
+    return guest ?? (order && !this.#queue.paused ? () => this.#makeFirstOf(order) : null);
+  }
+
+  /** @param {import("./queue.js").Order} order */
+  async #makeFirstOf({ id, prompt, width, height, steps, keepPrompt, seeds }) {
+    const seed = /** @type {string} */ (seeds[0]);
+    this.#making = { id, seed };
+    this.#onChange();
+    const failure = await this.#make({ prompt, width, height, steps, seed: BigInt(seed), latents: null }, keepPrompt);
+    this.#making = null;
+    this.#settle(id, seed, failure);
   }
 
   /**

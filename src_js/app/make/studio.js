@@ -18,6 +18,15 @@ import { secondsLeft } from "./time_left.js";
  */
 
 /**
+ * @typedef {object} Guest somebody else, whose picture the page shows while it is made, and does not keep
+ * @property {string} manifestUrl of the model
+ * @property {number | null} memoryBudget null: the form's
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(preview: import("../worker_client.js").Preview) => void} [onPreview]
+ * @property {(result: import("../worker_client.js").Result) => void} onResult
+ */
+
+/**
  * @typedef {object} Views
  * @property {Pick<import("./form.js").Form, "setBusy"|"setCancelling"|"setMissing"|"memoryBudget">} form
  * @property {Pick<import("./frame.js").Frame, "begin"|"showProgress"|"showPreview"|"showPicture"|"showFailure"|"showIdle"|"showCancelling"
@@ -37,7 +46,8 @@ const PRECISION = /** @type {const} */ ("auto");
 const NOTHING = Object.freeze({ missingBytes: 0, laterBytes: 0, persistent: true });
 
 export class Studio {
-  #ready = false;
+  /** Manifest of the model that was started last, "" before. */
+  #started = "";
   #busy = false;
   #model = "";
   /** Manifest of the model that the form tells of. */
@@ -101,7 +111,6 @@ export class Studio {
   async useModel(manifestUrl) {
     if (manifestUrl === this.manifestUrl) return;
     this.manifestUrl = manifestUrl;
-    this.#ready = false;
     if (this.#busy) return;                                              // told when the picture is done
     if (await this.inspect()) this.#showLast();
   }
@@ -132,16 +141,18 @@ export class Studio {
   /**
    * @param {Settings} settings checked
    * @param {boolean} [keepPrompt] what the text encoder makes of the prompt may be kept on this device
+   * @param {Guest} [guest] whom the picture is for, when not for the person at the page
    * @returns {Promise<KleinbildError | null>} null when the picture is made, else why not; never rejected
    */
-  async make(settings, keepPrompt = true) {
+  async make(settings, keepPrompt = true, guest) {
     const { form, frame, roll } = this.views;
     this.#setBusy(true);
     const number = roll.next;
     const clock = new StageClock();
     /** @type {{ expected: StageSeconds | null, flops: import("../../protocol.js").StageFlops | null }} */
     const known = { expected: null, flops: null };
-    void this.plan(settings).then((plan) => {
+    const { manifestUrl } = guest ?? this;
+    if (manifestUrl === this.manifestUrl) void this.plan(settings).then((plan) => {
       known.expected = plan?.seconds ?? null;
       known.flops = plan?.needs.flops ?? null;
     });
@@ -150,19 +161,23 @@ export class Studio {
     roll.mark(null);
     frame.setShape(settings);
     frame.begin(number, () => latest && secondsLeft(latest, clock, known, frame.elapsed));
-    frame.bringIntoView();
+    if (!guest) frame.bringIntoView();
     try {
-      await this.#start();
+      await this.#start(manifestUrl, guest);
       const began = frame.elapsed;
-      const { png } = await this.client.generate(settings, {
+      const result = await this.client.generate(settings, {
         keepPrompt,
-        memoryBudget: form.memoryBudget,
+        memoryBudget: guest?.memoryBudget ?? form.memoryBudget,
         onProgress(progress) {
           latest = progress;
           clock.observe(progress, frame.elapsed);
           frame.showProgress(progress, frame.elapsed - began, clock.stepSeconds);
+          guest?.onProgress?.(progress);
         },
-        onPreview: (preview) => frame.showPreview(preview),
+        onPreview(preview) {
+          frame.showPreview(preview);
+          guest?.onPreview?.(preview);
+        },
         onResume({ step }) {
           clock.restart(step, frame.elapsed);
           frame.sayResumed();
@@ -170,6 +185,12 @@ export class Studio {
       });
       clock.end(frame.elapsed);
       if (clock.measured && known.flops) this.rates.note(this.#machine, settings, clock.measured, known.flops);
+      if (guest) {
+        guest.onResult(result);
+        this.#showLast();
+        return null;
+      }
+      const { png } = result;
       const seconds = frame.elapsed - began;
       const exposure = { number, settings, url: this.views.pictureMade(new Uint8Array(png), settings, seconds), seconds };
       roll.add(exposure);
@@ -177,7 +198,8 @@ export class Studio {
       return null;
     } catch (caught) {
       const error = asKleinbildError(caught);
-      this.#showFailure(error);
+      if (guest) this.#showLast();
+      else this.#showFailure(error);
       return error;
     } finally {
       this.#setBusy(false);
@@ -215,6 +237,10 @@ export class Studio {
   }
 
   /** What rates belong to: another model or another GPU takes another time. */
+  get #ready() {
+    return this.#started === this.manifestUrl;
+  }
+
   get #machine() {
     return `${this.#model} on ${this.adapter}`;
   }
@@ -230,15 +256,20 @@ export class Studio {
     else this.views.frame.showIdle();
   }
 
-  async #start() {
-    if (this.#ready) return;
+  /** @param {string} manifestUrl @param {Guest} [guest] */
+  async #start(manifestUrl, guest) {
+    if (this.#started === manifestUrl) return;
+    this.#started = "";
     this.views.keepStorage();
     const { frame } = this.views;
     const began = frame.elapsed;
-    const onProgress = (/** @type {Progress} */ progress) => frame.showProgress(progress, frame.elapsed - began);
-    const { manifestUrl } = this;
+    const onProgress = (/** @type {Progress} */ progress) => {
+      frame.showProgress(progress, frame.elapsed - began);
+      guest?.onProgress?.(progress);
+    };
     const info = await this.client.start({ manifestUrl, precision: PRECISION, background: true }, onProgress);
-    this.#ready = manifestUrl === this.manifestUrl;                      // else another one was chosen meanwhile
+    this.#started = manifestUrl;
+    if (guest && !this.#ready) return;                                   // the person has chosen another one
     this.views.form.setMissing(NOTHING);
     this.views.showReady(info);
   }

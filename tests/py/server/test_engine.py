@@ -112,6 +112,7 @@ def test_a_page_that_does_not_stop_is_given_up(fake_site: Path, monkeypatch: pyt
 def test_a_killed_browser_is_a_lost_engine(fake_site: Path) -> None:
     async def use(engine: Engine) -> None:
         making = await hanging(engine, "hang", asyncio.Event())
+        assert engine.process is not None
         os.kill(engine.process, signal.SIGKILL)
         with pytest.raises(EngineLost):
             await making

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.api.test_options import certificate
 from server.fake_site import png
 from server.raw_http import ROOT
 
@@ -37,6 +36,8 @@ class Api:
     context: ssl.SSLContext | None = None
     key: str | None = None
     patience: float = SECONDS
+    page: str = ""
+    """What it printed: with --attach, the address that attaches a page."""
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """Status and body of one answer."""
@@ -66,6 +67,13 @@ class Api:
             assert time.monotonic() < end, text
             time.sleep(0.05)
 
+    def events(self, job: str) -> list[Any]:
+        """Every record of a job's event stream, to its end."""
+        url = f"{self.url}/jobs/{job}/events"
+        with urllib.request.urlopen(url, timeout=self.patience, context=self.context) as stream:
+            lines = [line for line in stream if line.startswith(b"data: ")]
+        return [json.loads(line.removeprefix(b"data: ")) for line in lines]
+
     def browser(self) -> int:
         """Id of the browser's process."""
         for folder in Path("/proc").glob("[0-9]*"):
@@ -80,9 +88,11 @@ class Api:
 
 
 @contextmanager
-def running_api(site: Path, cache: Path, *arguments: str | Path, **environ: str) -> Iterator[Api]:
+def running_api(
+    site: Path, cache: Path, *arguments: str | Path, own_browser: bool = True, **environ: str
+) -> Iterator[Api]:
     command = [sys.executable, str(ROOT / "serve.py"), "--site", str(site), "--port", "0", "--api"]
-    command += ["--adapter", "software", *map(str, arguments)]
+    command += [*(["--adapter", "software"] if own_browser else ["--attach"]), *map(str, arguments)]
     env = os.environ | {"XDG_CACHE_HOME": str(cache)} | environ
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -92,7 +102,7 @@ def running_api(site: Path, cache: Path, *arguments: str | Path, **environ: str)
             line = process.stdout.readline()
             assert process.stderr is not None
             assert line.startswith("http"), process.stderr.read()
-            yield Api(process, line.strip().rstrip("/"))
+            yield Api(process, line.partition("#")[0].strip().rstrip("/"), page=line.strip())
         finally:
             process.terminate()
             process.communicate(timeout=SECONDS)
@@ -158,10 +168,15 @@ def test_a_browser_that_does_not_start_is_one_line(fake_site: Path, tmp_path: Pa
 
 
 def test_tls_and_key(fake_site: Path, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path, "127.0.0.1")
-    tls = ("--tls-cert", cert, "--tls-key", key)
     secret = "s" * 32
-    with running_api(fake_site, tmp_path, *tls, KLEINBILD_API_KEY=secret) as api:
+    with running_api(
+        fake_site,
+        tmp_path,
+        "--tls-self-signed",
+        KLEINBILD_API_KEY=secret,
+        XDG_STATE_HOME=str(tmp_path),
+    ) as api:
+        cert = tmp_path / "kleinbild" / "tls" / "certificate.pem"
         assert api.url.startswith("https://127.0.0.1:")
         api.context = ssl.create_default_context(cafile=str(cert))
         assert api.ask("GET", "/v1/models")[0] == 401
@@ -172,7 +187,17 @@ def test_tls_and_key(fake_site: Path, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("arguments", [("--max-waiting", "9"), ("--api", "generate"), ("--cors", "x")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--max-waiting", "9"),
+        ("--api", "generate"),
+        ("--cors", "x"),
+        ("--attach",),
+        ("--api", "--page-wait", "9"),
+        ("--api", "--attach", "--memory-budget", "8"),
+    ],
+)
 def test_misuse_exits_2(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments, write_page=print, build_site=print)

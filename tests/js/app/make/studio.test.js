@@ -211,3 +211,49 @@ test("a prompt that is not to be kept is made without a trace; forgetting is pas
   assert.equal(log.at(-1), "failure internal");
 });
 
+
+test("a guest's picture is shown while it is made and kept nowhere; a failure is the guest's alone", async () => {
+  const { studio, plan, log, noted } = setUp();
+  await studio.make(SETTINGS);
+  noted.length = log.length = 0;
+  /** @type {unknown[]} */
+  const got = [];
+  const guest = {
+    manifestUrl: "/models/x.json", memoryBudget: null,
+    onProgress: () => void got.push("progress"), onPreview: () => void got.push("preview"),
+    onResult: (/** @type {import("../../../../src_js/app/worker_client.js").Result} */ { png }) => void got.push(png.byteLength),
+  };
+  plan.listeners.push(({ onProgress, onPreview }) => {
+    onProgress?.({ stage: "vae_decoder", step: 2, steps: 2, fraction: 1 });
+    onPreview?.({ step: 1, width: 1, height: 1, rgba: new Uint8ClampedArray(4) });
+  });
+  assert.equal(await studio.make(SETTINGS, false, guest), null);
+  assert.deepEqual(got, ["progress", "preview", 3]);
+  assert.deepEqual(log, ["busy true", "begin", "generate and forget", "progress", "preview", "picture", "busy false"], "then the own one again");
+  assert.deepEqual(noted, []);
+  log.length = 0;
+  plan.generate.push(new KleinbildError("out-of-memory", ""));
+  assert.equal((await studio.make(SETTINGS, false, guest))?.code, "out-of-memory");
+  assert.deepEqual(log, ["busy true", "begin", "generate and forget", "picture", "busy false"]);
+});
+
+test("a guest's picture is of the server's model, and the own one of the chosen model after it", async () => {
+  const { studio, client, log } = setUp();
+  /** @type {string[]} */
+  const started = [];
+  const { start } = client;
+  client.start = (/** @type {any} */ options) => {
+    started.push(options.manifestUrl);
+    return start(options);
+  };
+  await studio.make(SETTINGS);
+  log.length = 0;
+  const guest = { manifestUrl: "/models/server.json", memoryBudget: null, onResult() {} };
+  await studio.make(SETTINGS, false, guest);
+  await studio.make(SETTINGS, false, guest);
+  assert.ok(!log.includes("ready") && !log.includes("plan 32"), "what the page says is of its own model");
+  assert.equal(log.at(-1), "missing 0, 5 later");
+  await studio.make(SETTINGS);
+  assert.deepEqual(started, ["/models/x.json", "/models/server.json", "/models/x.json"]);
+  assert.ok(log.includes("ready"));
+});

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from kleinbild.errors import KleinbildError
 from kleinbild.server.api.options import ApiArguments, check
-from kleinbild.server.api.tls import advice
+from kleinbild.server.api.self_signed import self_signed
 
 KEY = {"KLEINBILD_API_KEY": "0123456789abcdef"}
 GIVEN = ApiArguments(
@@ -21,6 +20,7 @@ GIVEN = ApiArguments(
     key_file=None,
     tls_cert=None,
     tls_key=None,
+    tls_self_signed=False,
     cors=(),
     max_waiting=32,
     keep_seconds=600,
@@ -29,22 +29,23 @@ GIVEN = ApiArguments(
     precision="auto",
     adapter="auto",
     memory_budget=None,
+    attach=False,
+    page_wait=60,
     verbose=False,
 )
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for the address `name`, made by the command that the advice prints."""
-    command = advice(name).split("`")[1]
-    folder.mkdir(exist_ok=True)
-    subprocess.run(command, shell=True, check=True, cwd=folder, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    """A certificate for the address `name` and a file with its key."""
+    made = self_signed(folder, name)
+    return made.public, made.secret
 
 
 def test_this_machine_needs_neither_key_nor_certificate() -> None:
     settings = check(GIVEN, {})
     assert (settings.name, settings.scheme, settings.key) == ("127.0.0.1", "http", None)
-    assert settings.queue.keep_bytes == 256 << 20
+    assert (settings.queue.keep_bytes, settings.queue.page_seconds) == (256 << 20, None)
+    assert check(replace(GIVEN, attach=True), {}).queue.page_seconds == 60
     assert check(replace(GIVEN, memory_budget=2.5), KEY).limits.memory_budget == 2_500_000_000
 
 
@@ -52,9 +53,11 @@ def test_this_machine_needs_neither_key_nor_certificate() -> None:
     ("changes", "environ", "word"),
     [
         ({"host": "192.0.2.1"}, {}, "KLEINBILD_API_KEY"),
-        ({"host": "192.0.2.1"}, KEY, "IP:192.0.2.1"),
+        ({"host": "192.0.2.1"}, KEY, "a certificate for 192.0.2.1"),
         ({"host": "0.0.0.0"}, KEY, "--public-name"),
-        ({"host": "0.0.0.0", "public_name": "big.lan"}, KEY, "DNS:big.lan"),
+        ({"host": "0.0.0.0", "public_name": "big.lan"}, KEY, "a certificate for big.lan"),
+        ({"tls_self_signed": True, "tls_cert": Path("cert.pem")}, {}, "needs no --tls-cert"),
+        ({"host": "a b", "tls_self_signed": True}, KEY, "no host name"),
         ({"tls_cert": Path("cert.pem")}, {}, "belong together"),
         ({"tls_cert": Path("/nowhere"), "tls_key": Path("/nowhere")}, {}, "cannot be read"),
         ({"key_file": Path("/nowhere/key")}, {}, "/nowhere/key"),
@@ -64,6 +67,7 @@ def test_this_machine_needs_neither_key_nor_certificate() -> None:
         ({"keep_seconds": 0}, {}, "--keep-seconds"),
         ({"keep_mb": 1}, {}, "--keep-mb"),
         ({"grace": -1}, {}, "--grace"),
+        ({"attach": True, "page_wait": 3601}, {}, "--page-wait"),
         ({"memory_budget": 0.1}, {}, "--memory-budget"),
     ],
 )
@@ -74,8 +78,23 @@ def test_refused(changes: dict[str, object], environ: dict[str, str], word: str)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
-def test_a_certificate_made_as_advised(tmp_path: Path) -> None:
+def test_a_certificate_of_ones_own_is_kept(tmp_path: Path) -> None:
+    given = replace(GIVEN, host="192.0.2.1", tls_self_signed=True)
+    environ = KEY | {"XDG_STATE_HOME": str(tmp_path)}
+    first, again = check(given, environ), check(given, environ)
+    assert (first.scheme, first.context is not None) == ("https", True)
+    assert first.certificate is not None
+    assert first.certificate == again.certificate
+    assert first.certificate.secret.is_relative_to(tmp_path / "kleinbild")
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kleinbild.server.api.self_signed", None)
+    with pytest.raises(KleinbildError, match=r"\.\[tls\]"):
+        check(replace(GIVEN, tls_self_signed=True), {})
+
+
+def test_a_certificate_that_is_given(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path / "a", "192.0.2.1")
     settings = check(replace(GIVEN, host="192.0.2.1", tls_cert=cert, tls_key=key), KEY)
     assert (settings.scheme, settings.context is not None) == ("https", True)
