@@ -166,7 +166,7 @@ def test_no_way_out(kiosk: Kiosk) -> None:
     # On a small screen, too, everything can be reached, and nothing lies over anything else.
     page.set_viewport_size({"width": 800, "height": 480})
     out_of_reach = page.evaluate(
-        """() => [...document.querySelectorAll("#prompt, #clear, #make, #sizes button, .kkey")].filter(one => {
+        """() => [...document.querySelectorAll("#prompt, #make, #sizes button, .kkey")].filter((one) => {
           const { x, y, width, height } = one.getBoundingClientRect();
           const touched = document.elementFromPoint(x + width / 2, y + height / 2);
           return Math.min(width, height) < 44 || !one.contains(touched);
