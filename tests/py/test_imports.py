@@ -43,7 +43,7 @@ TRAINING_PARTS = {
     "model": ("training.model", "training.config"),
 }
 """Parts of training that stand alone, and all of this project that they may import."""
-TRAINING_USES = {"errors", "config", "weights", "canonical", "checkpoint", "bundle"}
+TRAINING_USES = {"errors", "config", "weights", "canonical", "checkpoint", "bundle", "quantise"}
 """Layers of kleinbild that training may import: what reads and writes models, not what packages or serves."""
 JS_LAYERS: dict[str, set[str]] = {
     "errors": set(),
