@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import zxingcpp
 from axe import violations
-from kiosk_run import Kiosk, descendants, free_port, running_kiosk
+from kiosk_run import SCREEN, Kiosk, descendants, free_port, running_kiosk
 from PIL import Image
 from playwright.sync_api import Playwright
 
@@ -173,6 +173,17 @@ def test_no_way_out(kiosk: Kiosk) -> None:
         }).map((button) => button.outerHTML)"""
     )
     assert too_small == []
+    # On a small screen, too, everything can be reached, and nothing lies over anything else.
+    page.set_viewport_size({"width": 800, "height": 480})
+    out_of_reach = page.evaluate(
+        """() => [...document.querySelectorAll("#prompt, #make, #sizes button, .kkey")].filter((one) => {
+          const { x, y, width, height } = one.getBoundingClientRect();
+          const touched = document.elementFromPoint(x + width / 2, y + height / 2);
+          return Math.min(width, height) < 44 || !one.contains(touched);
+        }).map((one) => one.outerHTML)"""
+    )
+    assert out_of_reach == []
+    page.set_viewport_size({"width": SCREEN[0], "height": SCREEN[1]})
     kiosk.touch("#operator")
     for_everybody(kiosk, "PIN")
     kiosk.enter_pin("271828")
