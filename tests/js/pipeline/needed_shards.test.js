@@ -16,7 +16,7 @@ import { sigmas } from "../../../src_js/pipeline/scheduler.js";
 import { timestepEmbedding } from "../../../src_js/pipeline/timestep.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
 import { partLayout } from "../../../src_js/tensor_layout.js";
-import { PRUNED_TOKENIZER, vocabularyOf } from "../qwen3_vocabulary.js";
+import { PRUNED_TOKENIZER, vocabularyOf } from "../support/qwen3_vocabulary.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 import { at, silu } from "../support/reference.js";

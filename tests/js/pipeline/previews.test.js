@@ -11,7 +11,7 @@ import { packLatents } from "../../../src_js/pipeline/latents.js";
 import { torchRandn } from "../../../src_js/pipeline/noise.js";
 import { sigmas } from "../../../src_js/pipeline/scheduler.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
-import { PRUNED_TOKENIZER, vocabularyOf } from "../qwen3_vocabulary.js";
+import { PRUNED_TOKENIZER, vocabularyOf } from "../support/qwen3_vocabulary.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 

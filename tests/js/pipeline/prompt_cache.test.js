@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PromptCache, promptIdentity } from "../../../src_js/pipeline/prompt_cache.js";
 import { BlobCache } from "../../../src_js/storage/blob_cache.js";
-import { SmallLayer } from "../storage_fakes.js";
+import { SmallLayer } from "../storage/fakes.js";
 import { testRandom } from "../support/random.js";
 
 const random = testRandom("prompt_cache.test.js");

@@ -11,7 +11,7 @@ import { PromptCache } from "../../../src_js/pipeline/prompt_cache.js";
 import { BlobCache } from "../../../src_js/storage/blob_cache.js";
 import { MemoryLayer } from "../../../src_js/storage/memory.js";
 import { syntheticManifest } from "../../../src_js/synthetic_manifest.js";
-import { PRUNED_TOKENIZER, vocabularyOf } from "../qwen3_vocabulary.js";
+import { PRUNED_TOKENIZER, vocabularyOf } from "../support/qwen3_vocabulary.js";
 import { openEngine } from "../support/gpu.js";
 import { testRandom } from "../support/random.js";
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-CLI = Path(__file__).parents[3] / "tests/js/zip_cli.js"
+CLI = Path(__file__).parents[3] / "tests/js/support/zip_cli.js"
 TIME_MS = 1_764_264_612_345  # 2025-11-27 17:30:12 UTC
 FILES = {
     "a.png": b"one",

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 import kleinbild
 
 ROOT = Path(__file__).parents[3]
-CLI = ROOT / "tests/js/png_cli.js"
+CLI = ROOT / "tests/js/support/png_cli.js"
 ALPHABET = [*'abc ,:\n\t"\\<&', "\u00e9", "\u6771", "\U0001f600", "\u0645", "\u202e"]
 COUNT = 60
 

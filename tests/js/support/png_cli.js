@@ -5,9 +5,9 @@
 
 import { createInterface } from "node:readline";
 
-import { encodePng } from "../../src_js/image/png.js";
-import { readPictureFile } from "../../src_js/image/picture_text.js";
-import { readPng } from "../../src_js/image/png_reader.js";
+import { encodePng } from "../../../src_js/image/png.js";
+import { readPictureFile } from "../../../src_js/image/picture_text.js";
+import { readPng } from "../../../src_js/image/png_reader.js";
 
 const [, , mode] = process.argv;
 for await (const line of createInterface({ input: process.stdin })) {

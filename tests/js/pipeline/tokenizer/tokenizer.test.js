@@ -7,17 +7,17 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { pieceEnd } from "../../src_js/pipeline/tokenizer/split_qwen2.js";
-import { Tokenizer } from "../../src_js/pipeline/tokenizer/tokenizer.js";
-import { readVocabulary } from "../../src_js/pipeline/tokenizer/vocabulary.js";
-import { PRUNED_TOKENIZER, QWEN3_TOKENIZER, vocabularyOf } from "./qwen3_vocabulary.js";
+import { pieceEnd } from "../../../../src_js/pipeline/tokenizer/split_qwen2.js";
+import { Tokenizer } from "../../../../src_js/pipeline/tokenizer/tokenizer.js";
+import { readVocabulary } from "../../../../src_js/pipeline/tokenizer/vocabulary.js";
+import { PRUNED_TOKENIZER, QWEN3_TOKENIZER, vocabularyOf } from "../../support/qwen3_vocabulary.js";
 
 const ENDOFTEXT = 151643;
 const IM_END = 151645;
 const vocabulary = vocabularyOf(QWEN3_TOKENIZER, ENDOFTEXT);
 const tokenizer = new Tokenizer(vocabulary);
 const { classes } = readVocabulary(vocabulary);
-const golden = JSON.parse(readFileSync(new URL("../golden/tokenizer_qwen3_golden.json", import.meta.url), "utf8"));
+const golden = JSON.parse(readFileSync(new URL("../../../golden/tokenizer_qwen3_golden.json", import.meta.url), "utf8"));
 
 /** @param {string} text @returns {string[]} */
 function pieces(text) {

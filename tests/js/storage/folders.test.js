@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { Page, exportModel } from "../../src_js/storage/export.js";
-import { filesOfDirectory, filesOfList, modelsIn } from "../../src_js/storage/folder.js";
-import { importModels } from "../../src_js/storage/import.js";
-import { fileName } from "../../src_js/storage/shard_store.js";
-import { FakeDirectory, FakeSite, makeModel, openLibrary } from "./storage_models.js";
+import { Page, exportModel } from "../../../src_js/storage/export.js";
+import { filesOfDirectory, filesOfList, modelsIn } from "../../../src_js/storage/folder.js";
+import { importModels } from "../../../src_js/storage/import.js";
+import { fileName } from "../../../src_js/storage/shard_store.js";
+import { FakeDirectory, FakeSite, makeModel, openLibrary } from "./models.js";
 
 const MODEL = makeModel("tiny-q4-a");
 const OTHER = makeModel("other-q4-b", { name: "Other", changed: [0] });
@@ -27,7 +27,7 @@ const fetchPage = async (input) => {
 };
 const page = new Page(new URL("http://localhost/v/b/"), fetchPage);
 
-/** A folder as build.py writes it, packed where that pays. @param {import("./storage_models.js").FakeModel[]} models */
+/** A folder as build.py writes it, packed where that pays. @param {import("./models.js").FakeModel[]} models */
 async function siteFolder(models, prefix = "") {
   const folder = new FakeDirectory();
   for (const { manifest, text, files } of models) {

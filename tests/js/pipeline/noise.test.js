@@ -5,11 +5,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { packLatents, unpackLatents } from "../../src_js/pipeline/latents.js";
-import { Mt19937 } from "../../src_js/pipeline/mt19937.js";
-import { fma32, torchRandn } from "../../src_js/pipeline/noise.js";
+import { packLatents, unpackLatents } from "../../../src_js/pipeline/latents.js";
+import { Mt19937 } from "../../../src_js/pipeline/mt19937.js";
+import { fma32, torchRandn } from "../../../src_js/pipeline/noise.js";
 
-const golden = JSON.parse(readFileSync(new URL("../golden/noise_torch.json", import.meta.url), "utf8"));
+const golden = JSON.parse(readFileSync(new URL("../../golden/noise_torch.json", import.meta.url), "utf8"));
 
 test("the generator is MT19937", () => {
   // The 10 000th output for the default seed, from the C++ standard ([rand.predef]).

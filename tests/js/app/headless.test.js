@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { serveJobs } from "../../src_js/app/headless.js";
-import { KleinbildError } from "../../src_js/errors.js";
+import { serveJobs } from "../../../src_js/app/headless.js";
+import { KleinbildError } from "../../../src_js/errors.js";
 
 const INFO = { vendor: "v", architecture: "", description: "", precision: "f32" };
 const JOB = {

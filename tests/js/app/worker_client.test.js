@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { WorkerClient } from "../../src_js/app/worker_client.js";
+import { WorkerClient } from "../../../src_js/app/worker_client.js";
 
 const WORKER_URL = "http://localhost/v/0123456789ab/src_js/worker/main.js";
 const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { filesInFlight } from "../../src_js/storage/download.js";
-import { ShardStore } from "../../src_js/storage/shard_store.js";
-import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./storage_fakes.js";
+import { filesInFlight } from "../../../src_js/storage/download.js";
+import { ShardStore } from "../../../src_js/storage/shard_store.js";
+import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./fakes.js";
 
 const FILES = [0, 1, 2, 3, 4, 5].map((seed) => makeFile(seed));
 const REFS = FILES.map(({ file }) => file);
@@ -46,7 +46,7 @@ test("three full shards are in flight, or six small files", async () => {
 test("progress never decreases and ends at the total", async () => {
   const { server, store } = await setUp();
   server.answers.set(FIRST.file.path, ["cut", "down", 503]);
-  /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+  /** @type {import("../../../src_js/storage/shard_store.js").InstallProgress[]} */
   const seen = [];
   await store.install(REFS, { onProgress: (progress) => seen.push(progress) });
   const bytes = seen.map((progress) => progress.bytes);
@@ -94,7 +94,7 @@ test("a broken connection goes on from where it broke, or from the start where t
     const { server, store, layer } = await setUp();
     server.ranges = ranges;
     server.answers.set(FIRST.file.path, ["cut", "down"]);
-    /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+    /** @type {import("../../../src_js/storage/shard_store.js").InstallProgress[]} */
     const seen = [];
     await store.install([FIRST.file], { onProgress: (progress) => seen.push(progress) });
     assert.deepEqual(server.requests.map(({ range }) => range), asked);

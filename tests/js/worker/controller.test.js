@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KleinbildError, throwIfCancelled } from "../../src_js/errors.js";
-import { Controller } from "../../src_js/worker/controller.js";
+import { KleinbildError, throwIfCancelled } from "../../../src_js/errors.js";
+import { Controller } from "../../../src_js/worker/controller.js";
 
 const SETTINGS = { prompt: "a fox", width: 32, height: 16, seed: 5n, steps: 2, latents: null };
-/** @type {import("../../src_js/protocol.js").StartMessage} */
+/** @type {import("../../../src_js/protocol.js").StartMessage} */
 const START = { type: "start", manifestUrl: "/models/x.json", precision: "auto", background: false };
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
 
-/** @param {number} job @returns {import("../../src_js/protocol.js").GenerateMessage} */
+/** @param {number} job @returns {import("../../../src_js/protocol.js").GenerateMessage} */
 const generate = (job, settings = SETTINGS, trace = false, keepPrompt = true) => ({ type: "generate", job, settings, trace, keepPrompt });
 
 /** A controller whose model is a fake; `plan` scripts what goes wrong. */

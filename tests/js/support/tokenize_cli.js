@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 
-import { nfc } from "../../src_js/pipeline/tokenizer/nfc.js";
-import { Tokenizer } from "../../src_js/pipeline/tokenizer/tokenizer.js";
+import { nfc } from "../../../src_js/pipeline/tokenizer/nfc.js";
+import { Tokenizer } from "../../../src_js/pipeline/tokenizer/tokenizer.js";
 
 const path = process.argv[2] ?? "";
 /** @type {string[]} */

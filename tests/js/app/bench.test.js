@@ -4,10 +4,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BenchClient } from "../../src_js/app/bench_client.js";
-import { GROUPS, machineText, rowText, timeText } from "../../src_js/app/bench_wording.js";
-import { frameTimes } from "../../src_js/app/frame_meter.js";
-import { DEFAULT_OPTIONS } from "../../src_js/bench_protocol.js";
+import { BenchClient } from "../../../src_js/app/bench_client.js";
+import { GROUPS, machineText, rowText, timeText } from "../../../src_js/app/bench_wording.js";
+import { frameTimes } from "../../../src_js/app/frame_meter.js";
+import { DEFAULT_OPTIONS } from "../../../src_js/bench_protocol.js";
 
 /** A worker that says what the test wants. */
 class FakeWorker extends EventTarget {

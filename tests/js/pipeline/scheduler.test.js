@@ -5,9 +5,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { empiricalMu, sigmas } from "../../src_js/pipeline/scheduler.js";
+import { empiricalMu, sigmas } from "../../../src_js/pipeline/scheduler.js";
 
-const golden = JSON.parse(readFileSync(new URL("../golden/sigmas_numpy.json", import.meta.url), "utf8"));
+const golden = JSON.parse(readFileSync(new URL("../../golden/sigmas_numpy.json", import.meta.url), "utf8"));
 
 for (const { tokens, max_steps: maxSteps, sha256_of_all_steps: sha256, sigmas: few } of golden.cases) {
   test(`sigmas of ${tokens} tokens`, () => {

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ShardStore } from "../../src_js/storage/shard_store.js";
-import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./storage_fakes.js";
+import { ShardStore } from "../../../src_js/storage/shard_store.js";
+import { BASE_URL, FakeServer, SmallLayer, makeFile } from "./fakes.js";
 
 const FILES = Array.from({ length: 40 }, (_, seed) => makeFile(seed, 256 + seed));
 const REFS = FILES.map(({ file }) => file);
@@ -32,7 +32,7 @@ const asked = ({ requests }) => requests.map(({ path }) => REFS.findIndex((file)
 test("files come in the order in which they are wanted", async () => {
   const { server, store } = await setUp();
   const wanted = [7, 3, 9, 1, 4].map(ref);
-  /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+  /** @type {import("../../../src_js/storage/shard_store.js").InstallProgress[]} */
   const seen = [];
   await store.installLater(wanted, { onProgress: (progress) => seen.push(progress) });
   assert.deepEqual(asked(server), [7, 3, 9, 1, 4]);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { BlobCache } from "../../src_js/storage/blob_cache.js";
-import { SmallLayer } from "./storage_fakes.js";
-import { testRandom } from "./support/random.js";
+import { BlobCache } from "../../../src_js/storage/blob_cache.js";
+import { SmallLayer } from "./fakes.js";
+import { testRandom } from "../support/random.js";
 
 const random = testRandom("blob_cache.test.js");
 const DIGEST_BYTES = 32;

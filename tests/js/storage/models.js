@@ -2,18 +2,18 @@
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { parseManifest } from "../../src_js/manifest.js";
-import { manifestPath } from "../../src_js/model_index.js";
-import { ModelLibrary, keptNames } from "../../src_js/storage/library.js";
-import { MemoryLayer } from "../../src_js/storage/memory.js";
-import { ModelRecords } from "../../src_js/storage/records.js";
-import { ShardStore } from "../../src_js/storage/shard_store.js";
-import { Site } from "../../src_js/storage/site.js";
-import { smallManifest } from "./manifest_fixture.js";
-import { BASE_URL, FakeServer, SmallLayer } from "./storage_fakes.js";
+import { parseManifest } from "../../../src_js/manifest.js";
+import { manifestPath } from "../../../src_js/model_index.js";
+import { ModelLibrary, keptNames } from "../../../src_js/storage/library.js";
+import { MemoryLayer } from "../../../src_js/storage/memory.js";
+import { ModelRecords } from "../../../src_js/storage/records.js";
+import { ShardStore } from "../../../src_js/storage/shard_store.js";
+import { Site } from "../../../src_js/storage/site.js";
+import { smallManifest } from "../support/manifest_fixture.js";
+import { BASE_URL, FakeServer, SmallLayer } from "./fakes.js";
 
-/** @typedef {import("../../src_js/manifest.js").Manifest} Manifest */
-/** @typedef {{ manifest: Manifest, text: string, files: import("./storage_fakes.js").FakeFile[] }} FakeModel */
+/** @typedef {import("../../../src_js/manifest.js").Manifest} Manifest */
+/** @typedef {{ manifest: Manifest, text: string, files: import("./fakes.js").FakeFile[] }} FakeModel */
 
 /**
  * @param {string} id
@@ -22,7 +22,7 @@ import { BASE_URL, FakeServer, SmallLayer } from "./storage_fakes.js";
  */
 export function makeModel(id, { name = "Tiny", changed = [] } = {}) {
   const value = { ...smallManifest(), id, name };
-  /** @type {import("./storage_fakes.js").FakeFile[]} */
+  /** @type {import("./fakes.js").FakeFile[]} */
   const files = [];
   const give = (/** @type {any} */ ref, /** @type {string} */ suffix, /** @type {number} */ seed) => {
     const data = Uint8Array.from({ length: ref.bytes }, (_, i) => (i * 7 + seed) & 63);

@@ -5,7 +5,7 @@
 
 import { text } from "node:stream/consumers";
 
-import { zip } from "../../src_js/gallery/zip.js";
+import { zip } from "../../../src_js/gallery/zip.js";
 
 /** @type {{ files: { name: string, data: string, crc: number, time: number }[], most?: number }} */
 const { files, most } = JSON.parse(await text(process.stdin));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OpenFiles } from "../../src_js/storage/open_files.js";
+import { OpenFiles } from "../../../src_js/storage/open_files.js";
 
 /** Files whose only byte is the length of their name; `log` tells what was opened and closed. */
 function setUp(most = 3) {

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keptNames } from "../../src_js/storage/library.js";
-import { fileName } from "../../src_js/storage/shard_store.js";
-import { FakeSite, makeModel, openLibrary } from "./storage_models.js";
+import { keptNames } from "../../../src_js/storage/library.js";
+import { fileName } from "../../../src_js/storage/shard_store.js";
+import { FakeSite, makeModel, openLibrary } from "./models.js";
 
 const FIRST = makeModel("tiny-q4-a");
 /** Another model that differs in two shards. */
@@ -12,10 +12,10 @@ const SECOND = makeModel("other-q4-b", { name: "Other", changed: [0, 5] });
 /** The first model's next revision: one shard is new. */
 const LATER = makeModel("tiny-q4-c", { changed: [6] });
 
-const names = (/** @type {import("./storage_models.js").FakeModel} */ { files }) => files.map(({ file }) => fileName(file)).sort();
-const bytes = (/** @type {import("./storage_models.js").FakeModel} */ { files }) => files.reduce((sum, { file }) => sum + file.bytes, 0);
+const names = (/** @type {import("./models.js").FakeModel} */ { files }) => files.map(({ file }) => fileName(file)).sort();
+const bytes = (/** @type {import("./models.js").FakeModel} */ { files }) => files.reduce((sum, { file }) => sum + file.bytes, 0);
 
-/** @param {import("../../src_js/storage/library.js").ModelLibrary} library @param {string} id */
+/** @param {import("../../../src_js/storage/library.js").ModelLibrary} library @param {string} id */
 async function stateOf(library, id) {
   const { models } = await library.list();
   const state = models.find((model) => model.id === id);

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { measure } from "../bench/page/measure.js";
-import { byteLength, randomBits } from "../bench/page/random_values.js";
+import { measure } from "../../bench/page/measure.js";
+import { byteLength, randomBits } from "../../bench/page/random_values.js";
 
-/** @typedef {import("../bench/page/worker.js").Prepared} Prepared */
+/** @typedef {import("../../bench/page/worker.js").Prepared} Prepared */
 
 /**
  * @param {ArrayBuffer} result

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { WorkerClient } from "../../src_js/app/worker_client.js";
-import { KleinbildError, throwIfCancelled } from "../../src_js/errors.js";
-import { Controller } from "../../src_js/worker/controller.js";
+import { WorkerClient } from "../../../src_js/app/worker_client.js";
+import { KleinbildError, throwIfCancelled } from "../../../src_js/errors.js";
+import { Controller } from "../../../src_js/worker/controller.js";
 
 const ASKED = { manifestUrl: "/models/x.json", precision: /** @type {const} */ ("auto") };
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));

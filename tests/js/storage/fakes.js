@@ -4,12 +4,12 @@
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { KleinbildError } from "../../src_js/errors.js";
-import { MemoryLayer } from "../../src_js/storage/memory.js";
+import { KleinbildError } from "../../../src_js/errors.js";
+import { MemoryLayer } from "../../../src_js/storage/memory.js";
 
 export const BASE_URL = "http://localhost/";
 
-/** @typedef {import("../../src_js/manifest.js").FileRef} FileRef */
+/** @typedef {import("../../../src_js/manifest.js").FileRef} FileRef */
 /** @typedef {{ file: FileRef, data: Uint8Array<ArrayBuffer>, sent: Uint8Array<ArrayBuffer> }} FakeFile data: plain; sent: as the server has it */
 
 /** @param {number} seed @param {number} [bytes] @returns {FakeFile} */

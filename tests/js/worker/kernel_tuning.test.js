@@ -2,15 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Tuning } from "../../src_js/engine/tuning/tuning.js";
-import { KleinbildError } from "../../src_js/errors.js";
-import { BlobCache } from "../../src_js/storage/blob_cache.js";
-import { MemoryLayer } from "../../src_js/storage/memory.js";
-import { browserVersion, chooseKernels } from "../../src_js/worker/kernel_tuning.js";
-import { TuningCache } from "../../src_js/worker/tuning_cache.js";
+import { Tuning } from "../../../src_js/engine/tuning/tuning.js";
+import { KleinbildError } from "../../../src_js/errors.js";
+import { BlobCache } from "../../../src_js/storage/blob_cache.js";
+import { MemoryLayer } from "../../../src_js/storage/memory.js";
+import { browserVersion, chooseKernels } from "../../../src_js/worker/kernel_tuning.js";
+import { TuningCache } from "../../../src_js/worker/tuning_cache.js";
 
-/** @typedef {import("../../src_js/engine/tuning/report.js").TuningReport} TuningReport */
-/** @typedef {import("../../src_js/engine/candidates.js").Candidate} Candidate */
+/** @typedef {import("../../../src_js/engine/tuning/report.js").TuningReport} TuningReport */
+/** @typedef {import("../../../src_js/engine/candidates.js").Candidate} Candidate */
 
 const MANIFEST = /** @type {any} */ ({ id: "tiny", revision: "1" });
 /** @type {TuningReport} */
@@ -37,7 +37,7 @@ async function setUp() {
   const layer = new MemoryLayer();
   const cache = new TuningCache(await BlobCache.open(layer, 2 ** 20));
   const log = { tuned: 0, closed: 0, suspects: /** @type {string[]} */ ([]), progress: /** @type {string[]} */ ([]) };
-  /** @type {{tune: (options: import("../../src_js/engine/tuning/tuner.js").TuningOptions) => Promise<TuningReport>}} */
+  /** @type {{tune: (options: import("../../../src_js/engine/tuning/tuner.js").TuningOptions) => Promise<TuningReport>}} */
   const plan = { tune: async () => REPORT };
   /** @param {{again?: boolean, build?: string, gpu?: string, manifest?: any, cache?: TuningCache}} [options] */
   const visit = async ({ again = false, build = "/v/1/", gpu = "a", manifest = MANIFEST, cache: other = cache } = {}) => {

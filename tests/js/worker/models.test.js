@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Page } from "../../src_js/storage/export.js";
-import { ModelsController } from "../../src_js/worker/models.js";
-import { FakeSite, makeModel, openLibrary } from "./storage_models.js";
+import { Page } from "../../../src_js/storage/export.js";
+import { ModelsController } from "../../../src_js/worker/models.js";
+import { FakeSite, makeModel, openLibrary } from "../storage/models.js";
 
 const MODEL = makeModel("tiny-q4-a");
 

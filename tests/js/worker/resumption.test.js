@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KleinbildError } from "../../src_js/errors.js";
-import { MOST_LOSSES, outliveLosses } from "../../src_js/worker/resumption.js";
+import { KleinbildError } from "../../../src_js/errors.js";
+import { MOST_LOSSES, outliveLosses } from "../../../src_js/worker/resumption.js";
 
 const STEP = { step: 2, latents: Float32Array.of(1) };
-const failure = (/** @type {import("../../src_js/errors.js").ErrorCode} */ code) => new KleinbildError(code, code);
+const failure = (/** @type {import("../../../src_js/errors.js").ErrorCode} */ code) => new KleinbildError(code, code);
 
 /** @param {Error[]} failures of the first attempts, each of which finishes a step first @param {AbortController} [abort] */
 async function run(failures, abort = new AbortController()) {

@@ -6,9 +6,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { nfc } from "../../src_js/pipeline/tokenizer/nfc.js";
-import { Tokenizer } from "../../src_js/pipeline/tokenizer/tokenizer.js";
-import { QWEN3_TOKENIZER, vocabularyOf } from "./qwen3_vocabulary.js";
+import { nfc } from "../../../../src_js/pipeline/tokenizer/nfc.js";
+import { Tokenizer } from "../../../../src_js/pipeline/tokenizer/tokenizer.js";
+import { QWEN3_TOKENIZER, vocabularyOf } from "../../support/qwen3_vocabulary.js";
 
 const LATER = ["\u0897", "\u1acf", "\u{10efd}", "\u{113c5}", "\u{1611e}", "\u{1e08f}"]; // unknown to the older tables
 const POINTS = Array.from({ length: 0x110000 }, (_, i) => i).filter((i) => i < 0xd800 || i > 0xdfff);

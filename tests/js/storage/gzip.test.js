@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { sha256Hex } from "../../src_js/digest.js";
-import { ShardStore } from "../../src_js/storage/shard_store.js";
-import { BASE_URL, FakeServer, SmallLayer, makeFile, makeGzipFile } from "./storage_fakes.js";
+import { sha256Hex } from "../../../src_js/digest.js";
+import { ShardStore } from "../../../src_js/storage/shard_store.js";
+import { BASE_URL, FakeServer, SmallLayer, makeFile, makeGzipFile } from "./fakes.js";
 
 const BYTES = 100_000;
 const { file: FILE, data: DATA, sent: SENT } = makeGzipFile(1, BYTES);
 const NAME = `${FILE.sha256}.bin`;
 
-/** @param {import("./storage_fakes.js").Answer[]} [answers] before the file itself */
+/** @param {import("./fakes.js").Answer[]} [answers] before the file itself */
 async function setUp(answers = []) {
   const plain = makeFile(2);
   const server = new FakeServer([{ file: FILE, data: DATA, sent: SENT }, plain]);
@@ -38,7 +38,7 @@ test("a gzip file is kept plain, under its plain name", async () => {
 
 test("progress counts bytes as they are sent", async () => {
   const { store, plain } = await setUp(["cut", "down"]);
-  /** @type {import("../../src_js/storage/shard_store.js").InstallProgress[]} */
+  /** @type {import("../../../src_js/storage/shard_store.js").InstallProgress[]} */
   const seen = [];
   await store.install([FILE, plain], { onProgress: (progress) => seen.push(progress) });
   const total = SENT.length + plain.bytes;
