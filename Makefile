@@ -35,7 +35,7 @@ test-js: node_modules/.package-lock.json $(LAVAPIPE) ## node --test: pure JavaSc
 	. ./$(LAVAPIPE) && node --test --test-concurrency=2 tests/js/
 
 test-py: $(VENV)/.test node_modules/.package-lock.json ## pytest: packager, server, command lines
-	$(BIN)/pytest tests/py
+	$(BIN)/pytest tests/py -n 2 --dist loadfile
 
 test-dawn: $(VENV)/.test node_modules/.package-lock.json $(LAVAPIPE) ## pytest: the page's pipeline on Node's WebGPU
 	$(BIN)/pytest tests/dawn

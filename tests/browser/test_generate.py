@@ -85,7 +85,6 @@ def golden_checkpoint(name: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("case", "checkpoint", "size"),
     [
-        ("hd32_t2i_64x64", "tiny-hd32", 64),
         ("hd32_t2i_256x256", "tiny-hd32", 256),
         ("hd128_t2i_64x64", "tiny-hd128", 64),
     ],
