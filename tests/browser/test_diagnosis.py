@@ -81,7 +81,7 @@ def check_first_look(page: Page) -> None:
 
 def test_facts_kernels_and_the_report(browser: Browser, url: str, shots: Path) -> None:
     permissions = ["clipboard-read", "clipboard-write"]
-    with visit(browser, url, permissions=permissions) as one:
+    with visit(browser, url, permissions=permissions, service_workers="allow") as one:
         page = open_diagnosis(one)
         check_first_look(page)
         assert one.weight_paths == [], "looking downloads nothing"
@@ -136,7 +136,7 @@ def test_every_kernel_is_checked_and_a_wrong_one_is_told(browser: Browser, url: 
     def spoil(route: Route) -> None:
         route.fulfill(body=route.fetch().text().replace("exp(-", "exp("), content_type="text/plain")
 
-    with visit(browser, url, service_workers="block") as one:
+    with visit(browser, url) as one:
         one.context.route("**/kernels/swiglu.wgsl", spoil)
         page = open_diagnosis(one)
         assert "no-offline" in findings(page)

@@ -400,7 +400,7 @@ def test_a_new_revision_fetches_what_changed_and_the_old_one_works_until_then(
     change_weight(next((checkpoint / "vae").glob("*.safetensors")), "decoder.conv_norm_out.weight")
     with (
         running_server(dist) as server,
-        models_visit(browser, f"http://{server.authority}", service_workers="block") as (one, page),
+        models_visit(browser, f"http://{server.authority}") as (one, page),
     ):
         install(page)
         old = stored(page)

@@ -81,7 +81,8 @@ def open_controlled(one: Visit, page: Page) -> None:
 def test_an_update_waits_for_the_picture_and_older_tabs_keep_their_version(
     browser: Browser, server: Server, folder: Path, tmp_path: Path
 ) -> None:
-    with visit(browser, f"http://{server.authority}", script=NOTE_STATES) as one:
+    address = f"http://{server.authority}"
+    with visit(browser, address, script=NOTE_STATES, service_workers="allow") as one:
         busy, idle = one.page, one.context.new_page()
         for page in (busy, idle):
             open_controlled(one, page)

@@ -88,8 +88,11 @@ class Visit:
 
 @contextmanager
 def visit(browser: Browser, url: str, *, script: str = "", **options: Any) -> Iterator[Visit]:
-    """A visit with an empty store, closed at the end; fails when the page broke its own security policy."""
-    context = browser.new_context(viewport=options.pop("viewport", DESKTOP), **options)
+    """A visit with an empty store, closed at the end; fails when the page broke its own security policy.
+
+    The service worker is blocked unless `options` say otherwise: it would fetch all of the page once more.
+    """
+    context = browser.new_context(**{"viewport": DESKTOP, "service_workers": "block"} | options)
     context.add_init_script(NOTE_VIOLATIONS + script)
     page = context.new_page()
     opened = Visit(context, page, url)
