@@ -5,6 +5,7 @@ Playwright is a tool of the tests only; `serve.py generate`, tested here too, st
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,9 +18,12 @@ from browser_visits import FLAGS
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from server.raw_http import Server, running_server
 
+from kleinbild.checkpoint.tiny import write_tiny_checkpoint
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 BUILD_SECONDS = 300
+SHORT_PROMPT = 64  # tokens, with the template
 
 MakeSite = Callable[..., Path]
 Serve = Callable[[Path], Server]
@@ -51,10 +55,21 @@ def make_site(tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
 
 @pytest.fixture(scope="session")
 def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dist/ with the model that comes with the project, as `build.py site tiny` writes it."""
+    """dist/ with the model of the tests, as `build.py site tiny` writes it."""
     dist = tmp_path_factory.mktemp("tiny") / "dist"
     run_build("site", "tiny", "--out", dist)
     return dist
+
+
+@pytest.fixture(scope="session")
+def short_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for short prompts: 512 tokens take longer than all the rest. Too quick to have previews."""
+    folder = tmp_path_factory.mktemp("short")
+    write_tiny_checkpoint(folder / "checkpoint")
+    index = folder / "checkpoint" / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"kleinbild_text_seq_len": SHORT_PROMPT}))
+    run_build("site", folder / "checkpoint", "--weights", "f16", "--out", folder / "dist")
+    return folder / "dist"
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +87,9 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def url(tiny_site: Path, serve: Serve) -> str:
+def url(short_site: Path, serve: Serve) -> str:
     """Where the small model's site is served."""
-    return f"http://{serve(tiny_site).authority}"
+    return f"http://{serve(short_site).authority}"
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from server.raw_http import Server
 
 
 @pytest.fixture
-def one(browser: Browser, tiny_site: Path, serve: Callable[[Path], Server]) -> Iterator[Visit]:
+def one(browser: Browser, short_site: Path, serve: Callable[[Path], Server]) -> Iterator[Visit]:
     """A visit whose weights never arrive: a picture that is asked for is in hand until it is cancelled."""
-    with visit(browser, f"http://{serve(tiny_site).authority}") as opened:
+    with visit(browser, f"http://{serve(short_site).authority}") as opened:
         opened.context.route("**/w/*", lambda route: None)
         yield opened
 
