@@ -40,6 +40,7 @@ class Server:
     queue: Queue
     client: aiohttp.ClientSession
     notes: list[str] = field(default_factory=list)
+    pages: list[Socket] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, body: Any = None) -> Reply:
         """One request, as a client with the key."""
@@ -51,11 +52,13 @@ class Server:
         self, *, token: str | None = None, build: str = BUILD, origin: str | None = None
     ) -> Socket:
         """A page that wants to be the engine; nobody has answered it yet."""
-        return await self.client.ws_connect(
+        page = await self.client.ws_connect(
             self.url + attached.PATH,
             protocols=("kleinbild", token or self.attachment.token, f"build.{build}"),
             origin=origin or self.url,
         )
+        self.pages.append(page)
+        return page
 
     async def attached_page(self) -> Socket:
         """A page that is the engine."""
@@ -106,8 +109,11 @@ async def waiting_server(site: Path, page_seconds: float) -> AsyncIterator[Serve
     app = create_api(open_site(site), queue, metrics, options, [attachment.route()])
     async with running(app, sockets, False, cancel_handlers=True), aiohttp.ClientSession() as client:
         queue.start()
-        yield Server(url, attachment, queue, client, notes)
+        server = Server(url, attachment, queue, client, notes)
+        yield server
         await queue.close(0)
+        for page in server.pages:
+            await page.close()
 
 
 def on_a_server(site: Path, test: Callable[[Server], Awaitable[None]], *, page_seconds: float = 30.0) -> None:
