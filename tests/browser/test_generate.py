@@ -117,7 +117,7 @@ def modulation_paths(site: Path) -> set[str]:
     return {"/" + manifest["shards"][shard]["path"] for shard in stage["shards"]}
 
 
-def test_second_run_downloads_no_weights_and_draws_the_same(short_site: Path, tmp_path: Path) -> None:
+def test_second_run_downloads_no_weights_and_draws_the_same(tiny_site: Path, tmp_path: Path) -> None:
     arguments = (
         "--prompt",
         "a red circle",
@@ -130,11 +130,11 @@ def test_second_run_downloads_no_weights_and_draws_the_same(short_site: Path, tm
         "--seed",
         "5",
     )
-    first = generate(short_site, tmp_path, *arguments)
-    served = {f"/w/{path.name}" for path in (short_site / "w").iterdir()}
+    first = generate(tiny_site, tmp_path, *arguments)
+    served = {f"/w/{path.name}" for path in (tiny_site / "w").iterdir()}
     # one step is at sigma 1, which the table knows, and nothing is fetched for later pictures
-    assert sorted(first.weight_requests) == sorted(served - modulation_paths(short_site))
-    second = generate(short_site, tmp_path, *arguments)
+    assert sorted(first.weight_requests) == sorted(served - modulation_paths(tiny_site))
+    second = generate(tiny_site, tmp_path, *arguments)
     assert second.weight_requests == []
     assert "GET /v/" in second.stderr or "GET / " in second.stderr  # requests were logged at all
     assert pixels(second.picture) == pixels(first.picture)

@@ -52,13 +52,13 @@ LIST_FILES = """async () => {
 
 @pytest.fixture(scope="module")
 def kiosk(
-    short_site: Path, tmp_path_factory: pytest.TempPathFactory, playwright: Playwright
+    tiny_site: Path, tmp_path_factory: pytest.TempPathFactory, playwright: Playwright
 ) -> Iterator[Kiosk]:
     folder = tmp_path_factory.mktemp("kiosk")
     take_home = {"address": "127.0.0.1", "port": free_port(), "minutes": 1, "downloads": 2}
     operator = {**OPERATOR, "take_home": take_home}
     with running_kiosk(
-        short_site, folder, operator, playwright, "--take-home", "--page-timeout", "10"
+        tiny_site, folder, operator, playwright, "--take-home", "--page-timeout", "10"
     ) as running:
         yield running
 

@@ -29,9 +29,9 @@ NOTE_STATES = """
 
 
 @pytest.fixture
-def folder(short_site: Path, tmp_path: Path) -> Path:
+def folder(tiny_site: Path, tmp_path: Path) -> Path:
     """The site in a folder of its own, to be replaced."""
-    copy(short_site, tmp_path / "dist")
+    copy(tiny_site, tmp_path / "dist")
     return tmp_path / "dist"
 
 
