@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.config import Sizes
 from training.data import Scenes
-from training.files import load_state, save_state
 from training.flow import batch_of, load_models, load_vae, tables
 from training.latents import Bucket, make_buckets, shares
 from training.model.schedule import sigmas
 from training.model.text_encoder import TextEncoder
 from training.model.transformer import Table, Transformer
 from training.model.vae import Vae
-from training.optimiser import Optimiser
 from training.prompts import Prompts
-from training.run import Average, Budget, Log, autocast, compile_blocks, parser, prepare, rate_at, sizes_of
+from training.run import Budget, Log, autocast, parser, prepare, sizes_of
 from training.sampler import Velocity, fine_sigmas, midpoint
+from training.student import Student
 from training.vae import edge_loss
 
 STEPS = 4
@@ -170,30 +169,36 @@ def train_distil(
     text_encoder, teacher, _ = parts
     for part in parts:
         part.requires_grad_(False)
-    student = Transformer(sizes.transformer).to(device)
-    student.load_state_dict(teacher.state_dict())
-    for blocks in (student.transformer_blocks, student.single_transformer_blocks):
-        compile_blocks(blocks, compiled)
-    named: dict[str, nn.Module] = {"transformer": student}
-    optimiser, average = Optimiser(named, MUON_RATE, ADAM_RATE), Average(named, AVERAGE_DECAY)
-    state_file = run / "distil_state.pt"
-    if state_file.exists():
-        state = load_state(state_file, device)
-        student.load_state_dict(state["student"])
-        optimiser.load(state["optimiser"])
-        average.mean, average.count = state["average"], state["step"]
-        budget = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
+    student = Student(
+        "distil",
+        run,
+        sizes,
+        teacher,
+        budget,
+        device=device,
+        compiled=compiled,
+        rates=(MUON_RATE, ADAM_RATE),
+        decay=AVERAGE_DECAY,
+    )
+    budget = student.budget
     work = Distillation(
-        sizes, parts, student, buckets, prompts, device=device, guidance=guidance, batch=batch or BATCH
+        sizes,
+        parts,
+        student.transformer,
+        buckets,
+        prompts,
+        device=device,
+        guidance=guidance,
+        batch=batch or BATCH,
     )
     choices = random.Random(seed + budget.step)
     torch.manual_seed(seed + 2 + budget.step)
     weights = shares(buckets)
     for number in range(len(buckets)):  # every pool begins with something
         work.make_pairs(number, on_policy=False)
-    if not state_file.exists() and not budget.steps:
+    if not student.resumed and not budget.steps:
         budget.restart_clock(device)
-    samples, saved = 0, budget.spent
+    samples = 0
     log.restart_rate()
     while budget.fraction() < 1:
         fraction = budget.fraction()
@@ -203,26 +208,15 @@ def train_distil(
             number = choices.choices(range(len(buckets)), weights)[0]
             loss, pixels = work.losses(number, choices)
             (loss + PIXEL_WEIGHT * pixels).backward()  # type: ignore[no-untyped-call]
-            optimiser.step(rate_at(budget.fraction()))
-            average.update()
-            budget.step += 1
+            student.step()
             samples += work.pools[number].before[0].shape[1]
             if log.due():
                 log.progress("distil", budget, samples, {"loss": loss, "pixels": pixels})
             if budget.fraction() >= 1:
                 break
-        if budget.spent - saved > SAVE_SECONDS:
-            saved = budget.spent
-            progress = {"spent": budget.spent, "step": budget.step, "average": average.mean}
-            save_state(
-                state_file, {"student": student.state_dict(), "optimiser": optimiser.state()} | progress
-            )
-    average.swap()
-    states = {"text_encoder": text_encoder.state_dict(), "transformer": student.state_dict()}
-    save_state(run / "distil.pt", {"ema": states})
-    state_file.unlink(missing_ok=True)
+        student.save_now_and_then(SAVE_SECONDS)
     log.line(f"distil: {budget.step} steps, {samples:,} pairs")
-    return student
+    return student.finish(text_encoder)
 
 
 def main() -> None:

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from kleinbild.quantise import quantise
 from training.config import Sizes
 from training.data import Scenes
-from training.files import load_state, save_state
 from training.flow import batch_of, load_models, tables
 from training.latents import Bucket, make_buckets, shares
 from training.model.schedule import sigmas
 from training.model.text_encoder import TextEncoder
 from training.model.transformer import Transformer
-from training.optimiser import BLOCKS, Optimiser
-from training.run import Average, Budget, Log, autocast, compile_blocks, parser, prepare, rate_at, sizes_of
+from training.optimiser import BLOCKS
+from training.run import Budget, Log, autocast, parser, prepare, sizes_of
+from training.student import Student
 
 STEPS = 4
 BLOCK_SIZE = 32
@@ -89,12 +89,13 @@ class FourBit:
 
 
 class Tuning:
-    """The distilled model, the student that begins as its copy, and their text encoders."""
+    """The distilled model, its student, and their text encoders."""
 
     def __init__(
         self,
         sizes: Sizes,
         parts: tuple[TextEncoder, Transformer],
+        student: Transformer,
         buckets: list[Bucket],
         *,
         device: torch.device,
@@ -102,8 +103,7 @@ class Tuning:
     ) -> None:
         self.sizes, self.buckets, self.device, self.batch = sizes, buckets, device, batch
         self.text_encoder, self.teacher = parts
-        self.student = Transformer(sizes.transformer).to(device)
-        self.student.load_state_dict(self.teacher.state_dict())
+        self.student = student
         self.rotary = tables(self.student, buckets, sizes.text_seq_len, device)
         self.hearing = copy.deepcopy(self.text_encoder)
         self.hearing.load_state_dict(FourBit(self.hearing, BLOCK_SIZE).rounded(), strict=False)
@@ -157,24 +157,24 @@ def train_qat(
     """Tunes the distilled `parts`, or goes on, and leaves qat.pt in `run`; returns the averaged student."""
     for part in parts:
         part.requires_grad_(False)
-    work = Tuning(sizes, parts, buckets, device=device, batch=batch or BATCH)
-    student = work.student
-    for blocks in (student.transformer_blocks, student.single_transformer_blocks):
-        compile_blocks(blocks, compiled)
-    named: dict[str, nn.Module] = {"transformer": student}
-    optimiser, average = Optimiser(named, MUON_RATE, ADAM_RATE), Average(named, AVERAGE_DECAY)
-    state_file = run / "qat_state.pt"
-    if state_file.exists():
-        state = load_state(state_file, device)
-        student.load_state_dict(state["student"])
-        optimiser.load(state["optimiser"])
-        average.mean, average.count = state["average"], state["step"]
-        budget = Budget(budget.seconds / 60, budget.steps, state["spent"], state["step"])
-    four_bit = FourBit(student, BLOCK_SIZE)
+    student = Student(
+        "qat",
+        run,
+        sizes,
+        parts[1],
+        budget,
+        device=device,
+        compiled=compiled,
+        rates=(MUON_RATE, ADAM_RATE),
+        decay=AVERAGE_DECAY,
+    )
+    budget = student.budget
+    work = Tuning(sizes, parts, student.transformer, buckets, device=device, batch=batch or BATCH)
+    four_bit = FourBit(student.transformer, BLOCK_SIZE)
     choices = random.Random(seed + budget.step)
     torch.manual_seed(seed + 3 + budget.step)
     weights = shares(buckets)
-    samples, saved = 0, budget.spent
+    samples = 0
     log.restart_rate()
     while budget.fraction() < 1:
         if budget.step % GRID_STEPS == 0:
@@ -182,23 +182,13 @@ def train_qat(
         number = choices.choices(range(len(buckets)), weights)[0]
         plain = choices.random() < PLAIN_SHARE
         loss = work.learn(number, None if plain else four_bit)
-        optimiser.step(rate_at(budget.fraction()))
-        average.update()
-        budget.step += 1
+        student.step()
         samples += batch_of(buckets[number], work.batch, sizes.text_seq_len)
         if log.due() and not plain:
             log.progress("qat", budget, samples, {"loss": loss})
-        if budget.spent - saved > SAVE_SECONDS:
-            saved = budget.spent
-            progress = {"spent": budget.spent, "step": budget.step, "average": average.mean}
-            states = {"student": student.state_dict(), "optimiser": optimiser.state()}
-            save_state(state_file, states | progress)
-    average.swap()
-    states = {"text_encoder": parts[0].state_dict(), "transformer": student.state_dict()}
-    save_state(run / "qat.pt", {"ema": states})
-    state_file.unlink(missing_ok=True)
+        student.save_now_and_then(SAVE_SECONDS)
     log.line(f"qat: {budget.step} steps, {samples:,} pictures")
-    return student
+    return student.finish(parts[0])
 
 
 def main() -> None:

@@ -88,9 +88,10 @@ def train(file: Path, buckets: list[Bucket], folder: Path, steps: int, seed: int
 
 def four_bit_loss(parts: Parts, student: dict[str, Tensor], buckets: list[Bucket]) -> float:
     """How far the student in 4 bits is from the distilled model, over batches that are always the same."""
+    copied = Transformer(SMOKE.transformer)
+    copied.load_state_dict(student)
     torch.manual_seed(21)
-    work = Tuning(SMOKE, parts, buckets, device=CPU, batch=8)
-    work.student.load_state_dict(student)
+    work = Tuning(SMOKE, parts, copied, buckets, device=CPU, batch=8)
     four_bit = FourBit(work.student, BLOCK_SIZE)
     return float(sum(work.learn(number % len(buckets), four_bit) for number in range(4)))
 
@@ -140,7 +141,7 @@ def test_gives_the_same_again_and_goes_on_where_it_stopped(
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert not all(torch.equal(once[name], other[name]) for name in once)
     monkeypatch.setattr("training.qat.SAVE_SECONDS", 0.0)
-    monkeypatch.setattr("training.qat.save_state", stopping_at(tmp_path / "d" / "qat.pt"))
+    monkeypatch.setattr("training.student.save_state", stopping_at(tmp_path / "d" / "qat.pt"))
     with pytest.raises(KeyboardInterrupt):
         train(distilled, buckets, tmp_path / "d", 2)
     assert load_state(tmp_path / "d" / "qat_state.pt")["step"] == 2
