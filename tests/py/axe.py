@@ -13,6 +13,10 @@ from typing import Any
 from playwright.sync_api import Page
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+# Until it has faded in, what comes has contrasts that nobody is meant to read by.
+FADED = """Promise.allSettled(document.getAnimations().filter(({ effect }) => (
+  effect.getComputedTiming().endTime < Infinity && effect.getKeyframes().some((frame) => "opacity" in frame)
+)).map(({ finished }) => finished)).then(() => null)"""
 RUN = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(
   ({ id, help, nodes }) => nodes.map(({ target, any, all, none }) => [
     id, help, target.join(" "), ...[...any, ...all, ...none].map(({ message }) => message),
@@ -31,6 +35,7 @@ def violations(page: Page) -> list[str]:
         frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
         _evaluate(session, world["executionContextId"], _source() + ";0")
+        _evaluate(session, world["executionContextId"], FADED)
         found: list[str] = _evaluate(session, world["executionContextId"], RUN)
         return found
     finally:
