@@ -69,10 +69,7 @@ export function planWithin(engine, manifest, picture, budget) {
   const planned = (/** @type {Size} */ size) => {
     const plain = { ...picture, ...size, preview: false };
     const whole = planPicture(engine, manifest, plain);
-    if (fits(whole, limits)) return whole;
-    const banded = planPicture(engine, manifest, { ...plain, mapBytes: BAND_BYTES });
-    // small maps can need a little more in bands, with the rows that bands share
-    return bindable(whole, limits) && memoryNeeds(whole).least < memoryNeeds(banded).least ? whole : banded;
+    return fits(whole, limits) ? whole : planPicture(engine, manifest, { ...plain, mapBytes: BAND_BYTES });
   };
   const plan = planned(picture);
   if (fits(plan, limits)) {
@@ -86,13 +83,8 @@ export function planWithin(engine, manifest, picture, budget) {
  * @param {PicturePlan} plan
  * @param {{budget: number, bufferBytes: number}} limits bufferBytes: the largest buffer that the GPU allows
  */
-function fits(plan, limits) {
-  return memoryNeeds(plan).least <= limits.budget && bindable(plan, limits);
-}
-
-/** @param {PicturePlan} plan @param {{bufferBytes: number}} limits */
-function bindable(plan, { bufferBytes }) {
-  return plan.largestBytes <= bufferBytes;
+function fits(plan, { budget, bufferBytes }) {
+  return memoryNeeds(plan).least <= budget && plan.largestBytes <= bufferBytes;
 }
 
 /**

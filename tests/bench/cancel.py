@@ -11,21 +11,13 @@ its way to the browser.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
+from app_browser import add_pictures, launch, options_of, write_result
+from browser_visits import READY_TIMEOUT_MS
 from playwright.sync_api import Page, Route, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
-
-from browser_visits import FLAGS, READY_TIMEOUT_MS  # noqa: E402
-from server.raw_http import running_server  # noqa: E402
-
-from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E402
+from server.raw_http import running_server
 
 GOAL_MS = 200.0
 FRACTIONS = (0.5, 0.9, 1.0)
@@ -136,16 +128,11 @@ def cancels(page: Page, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure and print; the status is 0 when every cancel was within GOAL_MS."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--site", type=Path, default=ROOT / "dist")
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--json", type=Path)
+    parser = options_of(__doc__)
+    add_pictures(parser, pictures=40, side=256, steps=4)
     options = parser.parse_args()
-    flags = [flag for flag in FLAGS if not (has_gpu() and flag.startswith("--use-webgpu-adapter"))]
     with running_server(options.site.resolve()) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=flags)
+        browser = launch(playwright)
         context = browser.new_context(service_workers="block")
         context.route("**/src_js/worker/main.js", watched)
         page = context.new_page()
@@ -156,8 +143,7 @@ def main() -> None:
     result = {key: quantiles([one[key] for one in told]) for key in ("ready", "idle", "longest")}
     for key, found in result.items():
         print(f"{key:>8} ms: " + ", ".join(f"{part} within {value:.0f}" for part, value in found.items()))
-    if options.json:
-        options.json.write_text(json.dumps({**result, "cancels": told}, indent=1) + "\n", encoding="utf-8")
+    write_result(options.json, {**result, "cancels": told})
     if result["ready"]["100%"] > GOAL_MS or result["idle"]["100%"] > GOAL_MS:
         sys.exit(f"not every cancel was within {GOAL_MS:.0f} ms")
 

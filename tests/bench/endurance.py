@@ -12,31 +12,17 @@ tells nothing of growth while it fills.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from app_browser import add_pictures, launch, options_of, write_result
 from playwright.sync_api import Browser, sync_playwright
+from runtime_visit import Runtime, runtime
+from server.raw_http import running_server
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
-
-from runtime_visit import Runtime, runtime  # noqa: E402
-from server.raw_http import running_server  # noqa: E402
-
-from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E402
-
-FLAGS = [
-    "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--enable-dawn-features=disable_workgroup_init",
-    "--disable-gpu-watchdog",
-    "--enable-blink-features=ForceEagerMeasureMemory",
-]
-SOFTWARE = "--use-webgpu-adapter=swiftshader"
+PROMPT_MEASURE = "--enable-blink-features=ForceEagerMeasureMemory"
 MEASURE_HEAP = "async () => (await performance.measureUserAgentSpecificMemory()).bytes"
 PROMPTS = ("a red fox", "two boats on a lake", "a lighthouse at dusk", "rain")
 POINTS = (3, 10, 30, 100, 200, 300)
@@ -100,21 +86,15 @@ def endure(browser: Browser, url: str, options: argparse.Namespace) -> list[Figu
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--site", type=Path, default=ROOT / "dist")
-    parser.add_argument("--pictures", type=int, default=max(POINTS))
-    parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=4)
+    parser = options_of(__doc__)
+    add_pictures(parser, pictures=max(POINTS), side=64, steps=4)
     parser.add_argument("--previews", action="store_true")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    flags = FLAGS if has_gpu() else [*FLAGS, SOFTWARE]
     with running_server(options.site.resolve()) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=flags)
+        browser = launch(playwright, PROMPT_MEASURE)
         rows = endure(browser, f"http://{server.authority}", options)
         browser.close()
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_result(options.json, rows)
 
 
 if __name__ == "__main__":

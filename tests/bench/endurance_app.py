@@ -11,25 +11,15 @@ median of the last ten.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
-from typing import Any
 
-from endurance import FLAGS, MEASURE_HEAP, SOFTWARE, Figures, resident_bytes
+from app_browser import add_pictures, launch, options_of, write_result
+from browser_visits import READY_TIMEOUT_MS
+from endurance import MEASURE_HEAP, PROMPT_MEASURE, Figures, resident_bytes
 from playwright.sync_api import Browser, Page, Route, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
-
-from browser_visits import READY_TIMEOUT_MS  # noqa: E402
-from server.raw_http import running_server  # noqa: E402
-
-from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E402
+from server.raw_http import running_server
 
 MOST_AT_ONCE = 100
 POINTS = (10, 30, 100, 200, 300)
@@ -136,20 +126,14 @@ def endure(browser: Browser, url: str, options: argparse.Namespace) -> list[Figu
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--site", type=Path, default=ROOT / "dist")
-    parser.add_argument("--pictures", type=int, default=max(POINTS))
-    parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=2)
-    parser.add_argument("--json", type=Path)
+    parser = options_of(__doc__)
+    add_pictures(parser, pictures=max(POINTS), side=64, steps=2)
     options = parser.parse_args()
-    flags: list[Any] = FLAGS if has_gpu() else [*FLAGS, SOFTWARE]
     with running_server(options.site.resolve()) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=flags)
+        browser = launch(playwright, PROMPT_MEASURE)
         rows = endure(browser, f"http://{server.authority}/", options)
         browser.close()
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_result(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,14 @@ All milliseconds since the navigation began. The machine's load is told: it tell
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-from pathlib import Path
 from statistics import median
 
+from app_browser import launch, options_of, write_result
+from browser_visits import READY_TIMEOUT_MS
 from playwright.sync_api import Playwright, sync_playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
-
-from browser_visits import FLAGS, READY_TIMEOUT_MS  # noqa: E402
-from server.raw_http import running_server  # noqa: E402
-
-from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E402
+from server.raw_http import running_server
 
 GOALS_MS = {"paint": 1000.0, "input": 2000.0}
 # As somebody who types as soon as there is a field, again and again until the page answers.
@@ -51,8 +43,7 @@ WATCH = """
 
 def visit(playwright: Playwright, url: str, rate: float) -> dict[str, float]:
     """One first visit."""
-    flags = [flag for flag in FLAGS if not (has_gpu() and flag.startswith("--use-webgpu-adapter"))]
-    browser = playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=flags)
+    browser = launch(playwright)
     try:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.add_init_script(WATCH)
@@ -74,11 +65,9 @@ def visit(playwright: Playwright, url: str, rate: float) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print; the status is 0 when the medians are within GOALS_MS."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--site", type=Path, default=ROOT / "dist")
+    parser = options_of(__doc__)
     parser.add_argument("--visits", type=int, default=7)
     parser.add_argument("--cpu-rate", type=float, default=1, help="so many times slower, as Chromium does it")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     visits = []
     with running_server(options.site.resolve()) as server, sync_playwright() as playwright:
@@ -90,10 +79,7 @@ def main() -> None:
             print("  ".join(f"{name} {value:g}" for name, value in visits[-1].items()), flush=True)
     medians = {name: median(one[name] for one in visits) for name in visits[0]}
     print("median: " + ", ".join(f"{name} {value:g}" for name, value in medians.items()))
-    if options.json:
-        options.json.write_text(
-            json.dumps({"median": medians, "visits": visits}, indent=1) + "\n", encoding="utf-8"
-        )
+    write_result(options.json, {"median": medians, "visits": visits})
     late = [name for name, goal in GOALS_MS.items() if medians[name] > goal]
     if late:
         sys.exit(f"later than {', '.join(f'{name}: {GOALS_MS[name]:g} ms' for name in late)}")

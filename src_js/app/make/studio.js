@@ -239,11 +239,12 @@ export class Studio {
     return this.#shown;
   }
 
-  /** What rates belong to: another model or another GPU takes another time. */
+  /** Whether the model that the form tells of is started. */
   get #ready() {
     return this.#started === this.manifestUrl;
   }
 
+  /** What rates belong to: another model or another GPU takes another time. */
   get #machine() {
     return `${this.#model} on ${this.adapter}`;
   }
