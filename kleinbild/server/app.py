@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from kleinbild.server.disconnect import drop_broken_connections
 from kleinbild.server.headers import plain_answer
 from kleinbild.server.health import health
 from kleinbild.server.host import host_guard
@@ -27,7 +28,7 @@ def create_app(
     `routes` come before the site's own: a headless run adds its WebSocket, and hides what it must.
     `middlewares` come after the host guard; `direct` is its own.
     """
-    app = web.Application(middlewares=[host_guard(canonical, direct), *middlewares])
+    app = web.Application(middlewares=[drop_broken_connections, host_guard(canonical, direct), *middlewares])
     app.add_routes(routes)
     app.router.add_route("*", "/healthz", health(root))
     app.router.add_route("*", "/{path:.*}", static_files(root))
