@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,20 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
 
 from browser_visits import FLAGS  # noqa: E402
 
-from kleinbild.server.generate.chromium import find_chromium, has_gpu  # noqa: E402
-
-SOFTWARE = "--use-webgpu-adapter="
+from kleinbild.server.generate.chromium import (  # noqa: E402
+    LINUX_GPU_FLAGS,
+    SOFTWARE_FLAGS,
+    find_chromium,
+    has_gpu,
+)
 
 
 def launch(playwright: Playwright, *more: str) -> Browser:
     """Chromium with the flags of the browser tests, but on the GPU where there is one, and `more` flags."""
-    flags = [flag for flag in FLAGS if not (has_gpu() and flag.startswith(SOFTWARE))]
+    flags = FLAGS
+    if has_gpu():
+        gpu = LINUX_GPU_FLAGS if platform.system() == "Linux" else ()
+        flags = [*(flag for flag in FLAGS if flag not in SOFTWARE_FLAGS), *gpu]
     return playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=[*flags, *more])
 
 
