@@ -170,13 +170,12 @@ class Pipeline:
         self.make_buckets(None)
         train_qat(
             self.sizes,
-            load_models(self.sizes, self.run / "distil.pt", self.device, self.compiled),
+            load_models(self.sizes, self.run / "distil.pt", self.device, compiled=False),
             self.buckets,
             run=self.run,
             device=self.device,
             budget=self.budget("qat"),
             log=self.log,
-            compiled=self.compiled,
             batch=min(arguments.batch or QAT_BATCH, QAT_BATCH),
             seed=arguments.seed,
         )

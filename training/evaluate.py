@@ -21,7 +21,6 @@ from training.model.transformer import Transformer
 from training.model.vae import Vae
 from training.pictures import to_bytes
 from training.prompts import Prompts
-from training.run import autocast
 from training.sampler import generate
 from training.scenes import EVALUATION, Scene, describe, sample
 from training.scores import score
@@ -76,6 +75,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     sizes, device = MODELS[arguments.model], torch.device(arguments.device)
+    torch.backends.cudnn.allow_tf32 = False  # in float32 throughout
     parts = read_checkpoint(sizes, arguments.checkpoint)
     if arguments.bundle is not None:
         take_bundle(parts, arguments.bundle)
@@ -87,10 +87,7 @@ def main() -> None:
     prompts = Prompts(arguments.checkpoint / "tokenizer", sizes.text_seq_len)
 
     def draw(texts: list[str], seeds: list[int], size: tuple[int, int]) -> Tensor:
-        with autocast(device):
-            return generate(
-                text_encoder, transformer, vae, prompts, texts, seeds=seeds, size=size, device=device
-            )
+        return generate(text_encoder, transformer, vae, prompts, texts, seeds=seeds, size=size, device=device)
 
     found = evaluate(draw, arguments.prompts) | {"vae_psnr": held_out_psnr(vae, device, 64)}
     write_json(arguments.out, found)

@@ -61,7 +61,10 @@ class Bucket:
 def make_buckets(
     scenes: Scenes, vae: Vae | None, device: torch.device, log: Log, seconds: float = float("inf")
 ) -> list[Bucket]:
-    """Buckets of all scenes, or of those that can be had in `seconds`; without `vae`, captions alone."""
+    """Buckets of all scenes, or of those that can be had in `seconds`; without `vae`, captions alone.
+
+    The seconds count from when every size has been drawn once: the first time may compile.
+    """
     parts: dict[tuple[int, int], list[tuple[Tensor | None, Tensor, Tensor]]] = {size: [] for size in SHARES}
     half = device.type == "cuda"
     each = CHUNK if half or vae is None else 4  # on a CPU only tests run
@@ -72,6 +75,7 @@ def make_buckets(
         encoder.eval()
     count = cut = 0
     start = log_start = time.monotonic()
+    end = float("inf")
     for number, chunk in enumerate(scenes):
         size = SIZE_OF_CHUNK[number % len(SIZE_OF_CHUNK)]
         tokens = None
@@ -88,7 +92,10 @@ def make_buckets(
         if time.monotonic() - log_start > 10:
             log_start = time.monotonic()
             log.line(f"latents: {count:,} scenes, {count / (time.monotonic() - start):,.0f} a second")
-        if time.monotonic() - start > seconds and all(parts.values()):
+        now = time.monotonic()
+        if all(parts.values()):
+            end = min(end, now + seconds)
+        if now > end:
             break
     log.line(f"latents: {count:,} scenes in {time.monotonic() - start:.0f} s; {cut} captions too long")
     return [

@@ -150,7 +150,6 @@ def train_qat(
     device: torch.device,
     budget: Budget,
     log: Log,
-    compiled: bool,
     batch: int = 0,
     seed: int = 0,
 ) -> Transformer:
@@ -164,7 +163,7 @@ def train_qat(
         parts[1],
         budget,
         device=device,
-        compiled=compiled,
+        compiled=False,  # with other weights at every call it would take longer than the training
         rates=(MUON_RATE, ADAM_RATE),
         decay=AVERAGE_DECAY,
     )
@@ -199,16 +198,14 @@ def main() -> None:
     scenes = Scenes(arguments.run / "tokenizer", sizes.text_seq_len, arguments.scenes, arguments.workers)
     buckets = make_buckets(scenes, None, device, log)
     scenes.close()
-    compiled = not arguments.no_compile
     train_qat(
         sizes,
-        load_models(sizes, arguments.run / "distil.pt", device, compiled),
+        load_models(sizes, arguments.run / "distil.pt", device, compiled=False),
         buckets,
         run=arguments.run,
         device=device,
         budget=Budget(arguments.minutes, arguments.steps),
         log=log,
-        compiled=compiled,
         batch=arguments.batch,
         seed=arguments.seed,
     )

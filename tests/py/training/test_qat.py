@@ -75,7 +75,6 @@ def train(file: Path, buckets: list[Bucket], folder: Path, steps: int, seed: int
         device=CPU,
         budget=budget,
         log=log,
-        compiled=False,
         batch=2,
         seed=seed,
     )
