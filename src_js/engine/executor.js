@@ -20,9 +20,9 @@ const FIRST_MS_PER_FLOP = 2e-7;
 const MOST_CHANGE = 8;
 /** A submit takes so long whatever is in it. */
 const LEAST_MS = 0.5;
-/** Largest dispatch on a software adapter of unknown speed, and of any: some tenths of a second. */
-const SOFTWARE_DISPATCH_FLOPS = 2e9;
-const LEAST_SOFTWARE_DISPATCH_FLOPS = 1e8;
+/** Largest dispatch on a software adapter of unknown speed (a tenth of a second at 0.5 GFLOP/s, as two cores have it), and of any. */
+const SOFTWARE_DISPATCH_FLOPS = 5e7;
+const MOST_SOFTWARE_DISPATCH_FLOPS = 2e9;
 /** And on a GPU: a few tens of milliseconds on the slowest in mind (1 TFLOP/s). */
 const GPU_DISPATCH_FLOPS = 5e10;
 /** What a dispatch may take where the speed is known: far below what a browser takes for a hang, and no page waits for it. */
@@ -36,7 +36,7 @@ const DISPATCH_SECONDS = 0.05;
 export function maxDispatchFlops({ fallback }, flopsPerSecond = 0) {
   const known = flopsPerSecond * DISPATCH_SECONDS;
   if (!fallback) return Math.max(GPU_DISPATCH_FLOPS, known);
-  return known > 0 ? Math.min(SOFTWARE_DISPATCH_FLOPS, Math.max(LEAST_SOFTWARE_DISPATCH_FLOPS, known)) : SOFTWARE_DISPATCH_FLOPS;
+  return Math.min(MOST_SOFTWARE_DISPATCH_FLOPS, Math.max(SOFTWARE_DISPATCH_FLOPS, known));
 }
 
 /**
