@@ -80,9 +80,9 @@ def installed(browser: Browser, tmp_path: Path, net_log: Path) -> Iterator[Brows
 
 
 @pytest.fixture
-def own_server(tiny_site: Path) -> Iterator[Server]:
+def own_server(short_site: Path) -> Iterator[Server]:
     """A server that the test may stop."""
-    with running_server(tiny_site) as server:
+    with running_server(short_site) as server:
         yield server
 
 
@@ -167,8 +167,8 @@ def requests_of(net_log: Path, origin: str) -> list[str]:
     return [one["url"] for one in parameters if one.get("initiator") == origin]
 
 
-def test_the_policy_lets_nothing_out(page: Page, serve: Callable[[Path], Server], tiny_site: Path) -> None:
-    server = serve(tiny_site)
+def test_the_policy_lets_nothing_out(page: Page, serve: Callable[[Path], Server], short_site: Path) -> None:
+    server = serve(short_site)
     page.add_init_script(NOTE_VIOLATIONS)
     page.goto(f"http://{server.authority}")
     elsewhere = f"http://localhost:{server.port}/"
