@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,15 @@ from playwright.sync_api import Browser, Playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "py")]
 
-from browser_visits import FLAGS  # noqa: E402
+from browser_visits import COMMON_FLAGS  # noqa: E402
 
-from kleinbild.server.generate.chromium import (  # noqa: E402
-    LINUX_GPU_FLAGS,
-    SOFTWARE_FLAGS,
-    find_chromium,
-    has_gpu,
-)
+from kleinbild.server.generate.chromium import adapter_flags, find_chromium, has_gpu  # noqa: E402
 
 
 def launch(playwright: Playwright, *more: str) -> Browser:
     """Chromium with the flags of the browser tests, but on the GPU where there is one, and `more` flags."""
-    flags = FLAGS
-    if has_gpu():
-        gpu = LINUX_GPU_FLAGS if platform.system() == "Linux" else ()
-        flags = [*(flag for flag in FLAGS if flag not in SOFTWARE_FLAGS), *gpu]
-    return playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=[*flags, *more])
+    flags = [*COMMON_FLAGS, *adapter_flags(software=not has_gpu()), *more]
+    return playwright.chromium.launch(executable_path=str(find_chromium(os.environ)), args=flags)
 
 
 def options_of(description: str | None) -> argparse.ArgumentParser:

@@ -9,18 +9,20 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-# A Chromium without a GPU: WebGPU on SwiftShader.
-FLAGS = [
+from kleinbild.server.generate.chromium import adapter_flags
+
+# Of every Chromium that the tests start, whatever computes.
+COMMON_FLAGS = [
     "--no-sandbox",
     "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-    "--enable-dawn-features=disable_workgroup_init",
     "--disable-gpu-watchdog",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 ]
+# A Chromium without a GPU: WebGPU on SwiftShader.
+FLAGS = [*COMMON_FLAGS, *adapter_flags(software=True)]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # SwiftShader compiles and computes on the CPU that runs everything else, too.

@@ -92,12 +92,14 @@ def has_gpu(dev: Path = Path("/dev")) -> bool:
 
 def browser_arguments(profile: Path, port: int, url: str, software: bool) -> list[str]:
     """Arguments to show `url` of ORIGIN, served on 127.0.0.1:`port`, with the store in `profile`."""
-    arguments = [*HEADLESS_FLAGS, *confined_arguments(profile, port)]
+    return [*HEADLESS_FLAGS, *confined_arguments(profile, port), *adapter_flags(software), url]
+
+
+def adapter_flags(software: bool) -> tuple[str, ...]:
+    """What WebGPU wants of a browser without a window: on SwiftShader, or on this machine's GPU."""
     if software:
-        arguments += SOFTWARE_FLAGS
-    elif platform.system() == "Linux":
-        arguments += LINUX_GPU_FLAGS
-    return [*arguments, url]
+        return SOFTWARE_FLAGS
+    return LINUX_GPU_FLAGS if platform.system() == "Linux" else ()
 
 
 def confined_arguments(profile: Path, port: int) -> list[str]:

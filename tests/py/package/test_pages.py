@@ -12,7 +12,7 @@ from manifest_double import MANIFEST
 from kleinbild.package.shell import ShellSource, write_shell
 
 PAGES = ("index.html", "bench.html", "kiosk.html")
-VOID = {"br", "hr", "img", "input", "link", "meta", "path", "rect", "circle", "line", "use", "source"}
+VOID = {"br", "hr", "img", "input", "link", "meta", "source"}
 # What only holds other elements: a word that stands in one of them belongs to nothing.
 HOLDERS = {
     *("html", "head", "body", "header", "nav", "aside", "main", "footer", "section", "article", "form"),
