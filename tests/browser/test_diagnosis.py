@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe import violations
-from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, Visit, visit
+from browser_visits import DESKTOP, NO_ADAPTER, NO_WEBGPU, PHONE, PICTURE_TIMEOUT_MS, Visit, speak, visit
 from playwright.sync_api import Browser, Page, Route, expect
 
 SECRET = "a red fox that is nobody's business"
@@ -112,7 +112,7 @@ def test_facts_kernels_and_the_report(browser: Browser, url: str, shots: Path) -
             assert word in report
         assert SECRET not in report
 
-        page.select_option("#language", "ar")
+        speak(page, "ar")
         expect(page.locator("#diagnosis-verdict")).to_have_text("يمكن صنع الصور هنا، مع بعض القيود.")
         title = page.locator(".finding__title").first
         expect(title).to_have_text("المعالج المركزي يحسب بدلًا من معالج الرسوم")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe import violations
-from browser_visits import DESKTOP, NO_WEBGPU, PICTURE_TIMEOUT_MS, Visit, visit
+from browser_visits import DESKTOP, NO_WEBGPU, PICTURE_TIMEOUT_MS, Visit, speak, visit
 from playwright.sync_api import Browser, Page, expect
 
 LANGUAGES = {"en": "ltr", "de": "ltr", "ar": "rtl"}
@@ -55,7 +55,7 @@ def look(page: Page, tmp_path: Path, state: str) -> None:
     shots.mkdir(parents=True, exist_ok=True)
     for language, scheme in (("en", "light"), ("de", "dark"), ("ar", "light")):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        page.select_option("#language", language)
+        speak(page, language)
         expect(page.locator("html")).to_have_attribute("dir", LANGUAGES[language])
         assert violations(page) == [], f"{state}, {language}, {scheme}"
         page.screenshot(path=shots / f"make-{state}-{language}-{scheme}.png", full_page=True)
@@ -65,7 +65,7 @@ def look(page: Page, tmp_path: Path, state: str) -> None:
             assert wide <= 0, f"{state}, {language}: {wide} pixels wider than {width}"
         page.screenshot(path=shots / f"make-{state}-{language}-narrow.png", full_page=True)
         page.set_viewport_size({"width": DESKTOP["width"], "height": DESKTOP["height"]})
-    page.select_option("#language", "en")
+    speak(page, "en")
 
 
 def test_every_state_is_for_everybody(browser: Browser, url: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 from axe import violations
-from browser_visits import PHONE, Visit
+from browser_visits import PHONE, Visit, speak
 from model_visits import (
     DONE_MS,
     STICK,
@@ -315,10 +315,10 @@ def test_every_state_is_for_everybody(browser: Browser, url: str) -> None:
 
         def look(state: str) -> None:
             for language, scheme in LOOKS:
-                page.select_option("#language", language)
+                speak(page, language)
                 page.emulate_media(color_scheme=scheme)
                 assert violations(page) == [], f"{state}, {language}, {scheme}"
-            page.select_option("#language", "en")
+            speak(page, "en")
 
         look("empty")
         hold = Hold(2)
@@ -436,7 +436,7 @@ def test_a_new_revision_fetches_what_changed_and_the_old_one_works_until_then(
 def test_the_view_fits_and_reads_right_to_left(browser: Browser, url: str) -> None:
     with models_visit(browser, url, viewport=PHONE) as (one, page):
         for language in ("de", "ar"):
-            page.select_option("#language", language)
+            speak(page, language)
             wide = page.evaluate(
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
@@ -445,7 +445,7 @@ def test_the_view_fits_and_reads_right_to_left(browser: Browser, url: str) -> No
         expect(card(page)).to_contain_text("ليس على هذا الجهاز")
         act(page, "install")
         expect(page.locator("#models-outcome")).to_contain_text("على هذا الجهاز الآن", timeout=DONE_MS)
-        page.select_option("#language", "en")
+        speak(page, "en")
         expect(page.locator("#models-outcome")).to_contain_text("is on this device.")
         assert one.complaints == []
 

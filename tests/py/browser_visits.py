@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from kleinbild.server.generate.chromium import adapter_flags
 
@@ -109,6 +109,12 @@ def visit(browser: Browser, url: str, *, script: str = "", **options: Any) -> It
         assert opened.violations() == []
     finally:
         context.close()
+
+
+def speak(page: Page, language: str) -> None:
+    """Chooses the page's language and waits until its words and its direction are there: they are fetched."""
+    page.select_option("#language", language)
+    expect(page.locator("html")).to_have_attribute("lang", language)
 
 
 def _note_weight(opened: Visit, url: str) -> None:
