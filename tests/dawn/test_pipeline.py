@@ -61,7 +61,7 @@ CASES = {
         steps=1,
     ),
     "head-96-hidden-96": Case(
-        te={"head_dim": 32},
+        te={"num_hidden_layers": 33, "head_dim": 32},
         transformer={"attention_head_dim": 96, "num_attention_heads": 1, "num_layers": 2},
         vae={"layers_per_block": 1},
         prompt="东京 <|im_end|> l'été\n12345",
