@@ -32,7 +32,12 @@ async function alone() {
   return first;
 }
 
-/** @param {Blob} picture @returns {Promise<Blob>} WebP, never larger than the picture itself */
+/**
+ * @param {Blob} picture
+ * @returns {Promise<Blob | null>} WebP, of no more pixels than the picture itself; null when there is no canvas: they may go with a GPU
+ *   that is lost
+ * @throws {DOMException} where it is no picture
+ */
 async function makeThumbnail(picture) {
   const whole = await createImageBitmap(picture);
   try {
@@ -43,6 +48,8 @@ async function makeThumbnail(picture) {
     context.imageSmoothingQuality = "high";
     context.drawImage(whole, 0, 0, canvas.width, canvas.height);
     return await canvas.convertToBlob({ type: "image/webp", quality: THUMBNAIL_QUALITY });
+  } catch {
+    return null;
   } finally {
     whole.close();
   }

@@ -14,7 +14,7 @@ import { Folder, isNamed } from "./folder.js";
  * What a gallery needs of its browser.
  * @typedef {object} Place
  * @property {() => Promise<FileSystemDirectoryHandle>} root of the origin's files
- * @property {(picture: Blob) => Promise<Blob>} makeThumbnail throws where it is no picture
+ * @property {(picture: Blob) => Promise<Blob | null>} makeThumbnail throws where it is no picture; null where none can be drawn now
  * @property {<T>(task: () => Promise<T>) => Promise<T>} exclusively runs `task` while no other tab runs one
  * @property {() => Promise<boolean>} alone whether no other tab has the gallery open; this one counts as open from then on
  * @property {() => void} tell other tabs that something changed
@@ -161,7 +161,8 @@ export class Gallery {
 
   /**
    * @param {string} id
-   * @returns {Promise<Blob | null>} null when the picture is gone, or is none that can be shown
+   * @returns {Promise<Blob | null>} the picture itself where no thumbnail can be drawn now; null when the picture is gone, or is none
+   *   that can be shown
    */
   async thumbnail(id) {
     const entry = this.#entries.get(id);
@@ -223,10 +224,14 @@ export class Gallery {
     }
   }
 
-  /** Without it the gallery works, too: a failure is none. @param {Folders} folders @param {Entry} entry @param {Blob} picture */
+  /**
+   * Without it the gallery works, too: a failure is none.
+   * @param {Folders} folders @param {Entry} entry @param {Blob} picture
+   * @returns {Promise<Blob | null>} as `thumbnail`
+   */
   async #addThumbnail({ thumbnails }, entry, picture) {
-    const thumbnail = await this.#place.makeThumbnail(picture).catch(() => null);
-    if (!thumbnail) return null;
+    const thumbnail = await this.#place.makeThumbnail(picture).catch(() => undefined);
+    if (!thumbnail) return thumbnail === null ? picture : null;
     await thumbnails.write(entry.id, thumbnail).then(() => this.#set({ ...entry, thumbnailBytes: thumbnail.size }), () => {});
     return thumbnail;
   }

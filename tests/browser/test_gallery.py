@@ -56,6 +56,29 @@ FILL = """async ([count, withIndex]) => {
   }));
   if (withIndex) await write(top, "index.json", writeIndex(entries));
 }"""
+# Cuts one picture short and overwrites all pixels of another.
+DAMAGE = """async () => {
+  const top = await (await navigator.storage.getDirectory()).getDirectoryHandle("gallery");
+  const folder = await top.getDirectoryHandle("pictures");
+  const names = [];
+  for await (const name of folder.keys()) names.push(name);
+  const [cut, overwritten] = names.sort();
+  const change = async (name, edit) => {
+    const handle = await folder.getFileHandle(name);
+    const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+    const stream = await handle.createWritable();
+    await stream.write(edit(bytes));
+    await stream.close();
+  };
+  await change(cut, (bytes) => bytes.subarray(0, 60));
+  await change(overwritten, (bytes) => {
+    const data = new TextDecoder("latin1").decode(bytes).indexOf("IDAT") + 4;
+    return bytes.fill(0x55, data, bytes.length - 16);
+  });
+}"""
+LOST_CANVAS = """
+  OffscreenCanvas.prototype.convertToBlob = async () => { throw new DOMException("", "InvalidStateError"); };
+"""
 DROP = """([name, base64]) => {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -421,6 +444,23 @@ def test_two_thousand_pictures_scroll_like_a_few(browser: Browser, url: str) -> 
         expect(page.locator(".sheet__row").last).to_have_attribute(
             "aria-rowindex", page.get_attribute("#gallery-grid", "aria-rowcount") or ""
         )
+        assert one.complaints == []
+
+
+def test_damaged_pictures_say_so_and_whole_ones_need_no_canvas(
+    browser: Browser, url: str, look: Callable[[Page, str], None]
+) -> None:
+    with visit(browser, f"{url}/#/gallery", script=LOST_CANVAS) as one:
+        page = one.page
+        page.goto(one.url)
+        expect(page.locator("#gallery-empty")).to_be_visible()
+        page.evaluate(FILL, [FEW, False])
+        page.evaluate(DAMAGE)
+        page.reload()
+        expect(page.locator(".sheet__frame img:visible")).to_have_count(FEW - 2)
+        expect(page.get_by_role("button", name="Cannot be shown: Damaged picture, ")).to_have_count(1)
+        expect(page.get_by_role("button", name="Cannot be shown: picture number 1,")).to_have_count(1)
+        look(page, "damaged")
         assert one.complaints == []
 
 

@@ -12,7 +12,13 @@ import { cellLabel } from "./wording.js";
 
 /** @typedef {import("../../gallery/entry.js").Entry} Entry */
 /** @typedef {{ row: HTMLElement, cells: Cell[] }} Row */
-/** @typedef {{ cell: HTMLElement, open: HTMLButtonElement, image: HTMLImageElement, note: HTMLElement, select: HTMLInputElement, id: string }} Cell */
+/**
+ * @typedef {object} Cell of the picture `id`, "" for none
+ * @property {HTMLElement} cell @property {HTMLButtonElement} open @property {HTMLImageElement} image @property {HTMLElement} note
+ * @property {HTMLInputElement} select
+ * @property {string} id
+ * @property {(noted: boolean) => string} label with the note's words or without
+ */
 
 export class Grid {
   #grid = element("gallery-grid", HTMLElement);
@@ -170,7 +176,7 @@ export class Grid {
     cell.dataset["index"] = `${index}`;
     if (!entry || parts.id === id) return;
     parts.id = id;
-    showText(open, () => cellLabel(this.#i18n, entry), "aria-label");
+    parts.label = (noted) => cellLabel(this.#i18n, entry, noted);
     this.#showThumbnail(parts, entry);
   }
 
@@ -178,15 +184,13 @@ export class Grid {
   #showThumbnail(parts, { id }) {
     const show = (/** @type {string | null} */ url) => {
       if (parts.id !== id) return;
-      parts.image.hidden = url === null;
-      parts.note.hidden = url !== null;
+      fill(parts, url === null ? "note" : "picture");
       if (url) parts.image.src = url;
     };
     const known = this.#thumbnails.known(id);
     if (known !== undefined) return show(known);
     parts.image.removeAttribute("src");
-    parts.image.hidden = true;
-    parts.note.hidden = true;
+    fill(parts, "nothing");
     this.#thumbnails.ask(id, { wanted: () => parts.id === id && parts.cell.isConnected, show });
   }
 
@@ -255,11 +259,6 @@ function newCell(i18n) {
   image.decoding = "async";
   const note = textElement("span", "", "sheet__note");
   showText(note, () => i18n.t("gallery.unreadable"));
-  note.hidden = true;
-  image.addEventListener("error", () => {
-    image.hidden = true;
-    note.hidden = false;
-  });
   open.append(image, note);
   const select = document.createElement("input");
   select.type = "checkbox";
@@ -267,7 +266,16 @@ function newCell(i18n) {
   select.tabIndex = -1;
   showText(select, () => i18n.t("gallery.select"), "aria-label");
   cell.append(open, select);
-  return { cell, open, image, note, select, id: "" };
+  const parts = { cell, open, image, note, select, id: "", label: () => "" };
+  image.addEventListener("error", () => fill(parts, "note"));
+  return parts;
+}
+
+/** @param {Cell} parts @param {"picture" | "note" | "nothing"} content what its frame shows */
+function fill({ open, image, note, label }, content) {
+  image.hidden = content !== "picture";
+  note.hidden = content !== "note";
+  showText(open, () => label(content === "note"), "aria-label");
 }
 
 /** @param {EventTarget | null} target @returns {number | null} of the picture whose cell holds it */

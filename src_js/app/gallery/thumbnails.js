@@ -55,11 +55,15 @@ export class Thumbnails {
   /** @param {string} id @param {Request} request */
   async #run(id, request) {
     this.#running += 1;
-    const blob = await this.#load(id).catch(() => null);
+    try {
+      const blob = await this.#load(id);
+      const url = this.#urls.get(id) ?? (blob && URL.createObjectURL(blob));
+      this.#keep(id, url);
+      request.show(url);
+    } catch {
+      request.show(null);                                  // not remembered: what failed once may be read the next time
+    }
     this.#running -= 1;
-    const url = this.#urls.get(id) ?? (blob && URL.createObjectURL(blob));
-    this.#keep(id, url);
-    request.show(url);
     this.#next();
   }
 

@@ -15,8 +15,13 @@ export function sizeText(width, height) {
   return `${width} \u00d7 ${height}`;
 }
 
-/** @param {I18n} i18n @param {Entry} entry @returns {string} what a screen reader says of a picture in the grid */
-export function cellLabel(i18n, entry) {
+/**
+ * @param {I18n} i18n @param {Entry} entry
+ * @param {boolean} [noted] a note stands in the picture's place: its words are part of the name then (WCAG 2.5.3)
+ * @returns {string} what a screen reader says of a picture in the grid
+ */
+export function cellLabel(i18n, entry, noted = false) {
+  if (noted) return i18n.t("gallery.cell.noted", { note: i18n.t("gallery.unreadable"), picture: cellLabel(i18n, entry) });
   const date = i18n.date(timeOf(entry));
   if (entry.width === 0) return i18n.t("gallery.cell.unreadable", { date });
   const prompt = entry.prompt.trim() || i18n.t("gallery.no_prompt");

@@ -191,6 +191,16 @@ test("thumbnails that are lost are made again", async () => {
   assert.ok(store.paths().includes(`gallery/thumbnails/${entry?.id}`));
 });
 
+test("where no thumbnail can be drawn the picture shows itself", async () => {
+  const { store, gallery } = await three();
+  const [entry] = gallery.entries;
+  store.remove(`gallery/thumbnails/${entry?.id}`);
+  const again = tab(store, { makeThumbnail: async () => null }).gallery;
+  await again.open();
+  assert.equal((await again.thumbnail(entry?.id ?? ""))?.size, entry?.bytes);
+  assert.ok(!store.paths().includes(`gallery/thumbnails/${entry?.id}`));
+});
+
 test("a store that was cleared behind the gallery's back is told, and goes on working", async () => {
   const { store, gallery } = await three();
   const [entry] = gallery.entries;

@@ -26,6 +26,18 @@ test("a few at a time, the last asked for first, none that is no longer wanted",
   assert.equal(thumbnails.known("a"), undefined);
 });
 
+test("what failed once is asked for again", async () => {
+  let failures = 1;
+  const thumbnails = new Thumbnails(async (id) => {
+    if (failures-- > 0) throw new DOMException("busy", "NotReadableError");
+    return new Blob([id]);
+  });
+  const ask = () => new Promise((show) => thumbnails.ask("a", { wanted: () => true, show }));
+  assert.equal(await ask(), null);
+  assert.equal(thumbnails.known("a"), undefined);
+  assert.match(/** @type {string} */ (await ask()), /^blob:/);
+});
+
 test("addresses are given back when there are too many", async () => {
   const thumbnails = new Thumbnails(async (id) => new Blob([id]));
   for (let i = 0; i < 500; i++) await new Promise((resolve) => thumbnails.ask(`${i}`, { wanted: () => true, show: resolve }));

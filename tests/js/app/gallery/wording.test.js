@@ -17,6 +17,8 @@ test("a picture is named by what it shows, its size and its time", () => {
   assert.match(cellLabel(words(), ENTRY), /^a fox, 512 \u00d7 256, Nov 2[67], 2026, /);
   assert.match(cellLabel(words(), { ...ENTRY, prompt: " " }), /^No description, 512/);
   assert.match(cellLabel(words("de"), { ...ENTRY, width: 0 }), /^Besch\u00e4digtes Bild, /);
+  assert.match(cellLabel(words(), ENTRY, true), /^Cannot be shown: a fox, 512 \u00d7 256, Nov 2[67], 2026, /);
+  assert.match(cellLabel(words("de"), { ...ENTRY, width: 0 }, true), /^L\u00e4sst sich nicht zeigen: Besch\u00e4digtes Bild, /);
 });
 
 test("what the gallery holds, in every language's plurals", () => {
