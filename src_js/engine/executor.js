@@ -46,7 +46,7 @@ export function maxDispatchFlops({ fallback }, flopsPerSecond = 0) {
  * @typedef {object} Part
  * @property {Program} program a built one
  * @property {() => void} [prepare] puts uploads and copies into the queue ahead of it
- * @property {() => void} [finish] puts copies into the queue right behind it
+ * @property {() => void} [finish] puts copies into the queue right behind it, or works while the GPU is at the rest of it
  *
  * @typedef {{commands: readonly Command[], ms: number}} Cut what goes into one submit, and the time it is thought to take
  * @typedef {{ms: number, done: Promise<void>}} Submitted

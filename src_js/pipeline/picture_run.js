@@ -5,7 +5,7 @@
 
 import { KleinbildError } from "../errors.js";
 import { stageShards } from "../manifest.js";
-import { denoise } from "./denoising.js";
+import { denoise, startOf } from "./denoising.js";
 import { embedTokens, embeddingShards } from "./embedding.js";
 import { PictureWork } from "./picture_work.js";
 import { promptIdentity } from "./prompt_cache.js";
@@ -42,8 +42,10 @@ export async function makePicture(...of) {
 async function denoised(work) {
   const prompt = await readPrompt(work);
   await fetchMissing(work, prompt);
-  const promptEmbeds = await work.timed("text_encoder", () => encodePrompt(work, prompt));
-  return work.timed("transformer", () => denoise(work, promptEmbeds));
+  /** @type {import("./denoising.js").Start | undefined} */
+  let start;
+  const promptEmbeds = await work.timed("text_encoder", () => encodePrompt(work, prompt, () => (start = startOf(work))));
+  return work.timed("transformer", () => denoise(work, promptEmbeds, start ?? startOf(work)));
 }
 
 /** Of a picture whose steps are all done. @param {PictureWork} work @returns {Tensor} as `denoised` */
@@ -104,8 +106,12 @@ async function fetch(work, fetchShards, shards, what) {
   }
 }
 
-/** @param {PictureWork} work @param {Prompt} prompt @returns {Promise<Tensor>} prompt embeddings, f32 [text_seq_len, joint_attention_dim] */
-async function encodePrompt(work, { inputIds, length, kept }) {
+/**
+ * @param {PictureWork} work @param {Prompt} prompt
+ * @param {() => void} meanwhile called while the GPU is at it, if it is
+ * @returns {Promise<Tensor>} prompt embeddings, f32 [text_seq_len, joint_attention_dim]
+ */
+async function encodePrompt(work, { inputIds, length, kept }, meanwhile) {
   const { engine, config: { text_encoder: config, prompt }, generator: { manifest, readShard }, plan } = work;
   const promptEmbeds = work.tensor(work.shapes.promptEmbeds);
   const { flops } = plan.programs.text_encoder;
@@ -122,7 +128,7 @@ async function encodePrompt(work, { inputIds, length, kept }) {
   engine.upload(table, textRope(prompt.text_seq_len, config.head_dim, config.rope_theta));
   if (!plan.modulationRows) work.loadAhead("modulation", "text_encoder");
   work.loadAhead("transformer", "text_encoder");
-  await work.run([{ program }], "text_encoder", flops);
+  await work.run([{ program, finish: meanwhile }], "text_encoder", flops);
   work.end(program);
   await work.traceTensor("prompt_embeds", promptEmbeds);
   if (kept) work.aside(engine.read(promptEmbeds).then(kept.keep));

@@ -35,18 +35,30 @@ export function axesRope(ids, axes, theta) {
   const headDim = axes.reduce((a, b) => a + b, 0);
   const tokens = ids.length / axes.length;
   const table = new Float32Array(tokens * headDim);
-  let at = 0;
-  for (let token = 0; token < tokens; token++) {
-    for (const [axis, size] of axes.entries()) {
+  let start = 0;
+  for (const [axis, size] of axes.entries()) {
+    /** Each position's pairs once: rows and columns repeat. @type {Map<number, Float32Array>} */
+    const known = new Map();
+    for (let token = 0; token < tokens; token++) {
       const position = /** @type {number} */ (ids[token * axes.length + axis]);
-      for (let i = 0; i < size; i += 2) {
-        const angle = position / theta ** (i / size);
-        table[at++] = Math.cos(angle);
-        table[at++] = Math.sin(angle);
-      }
+      let pairs = known.get(position);
+      if (!pairs) known.set(position, pairs = axisPairs(position, size, theta));
+      table.set(pairs, token * headDim + start);
     }
+    start += size;
   }
   return table;
+}
+
+/** @param {number} position @param {number} size of its axis @param {number} theta @returns {Float32Array} [size] */
+function axisPairs(position, size, theta) {
+  const pairs = new Float32Array(size);
+  for (let i = 0; i < size; i += 2) {
+    const angle = position / theta ** (i / size);
+    pairs[i] = Math.cos(angle);
+    pairs[i + 1] = Math.sin(angle);
+  }
+  return pairs;
 }
 
 /**
