@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from browser_visits import FLAGS
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from server.raw_http import Server, running_server
 
 from kleinbild.checkpoint.tiny import write_tiny_checkpoint
@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 BUILD_SECONDS = 300
 SHORT_PROMPT = 64  # tokens, with the template
+
+# SwiftShader and the pages share a few cores: what must come true is given time.
+expect.set_options(timeout=30_000)
 
 MakeSite = Callable[..., Path]
 Serve = Callable[[Path], Server]

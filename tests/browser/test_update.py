@@ -71,7 +71,7 @@ def open_controlled(one: Visit, page: Page) -> None:
     page.goto(one.url)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.wait_for_selector("#make:enabled")
-    for _ in range(100):
+    for _ in range(600):
         if page.evaluate(CONTROLLED):
             return
         page.wait_for_timeout(50)
@@ -122,7 +122,7 @@ def test_an_update_waits_for_the_picture_and_older_tabs_keep_their_version(
 
 def wait_for_caches(page: Page, names: list[str]) -> None:
     """Caches go once no page needs them, a moment after the last one told."""
-    for _ in range(100):
+    for _ in range(600):
         if page.evaluate(CACHES) == names:
             return
         page.wait_for_timeout(50)
