@@ -53,7 +53,7 @@ export async function denoise(work, promptEmbeds, start) {
   engine.upload(latents, start.latents);
   const [weights, decoderWeights] = plan.preview ? work.weightsOfBoth("transformer", "vae_decoder") : [work.weights("transformer")];
 
-  const context = await prelude(work, weights, promptEmbeds);
+  const { part: prelude, context } = await openPrelude(work, weights, promptEmbeds);
   const step = work.program("transformer step");
   const { modulation, stepSize, table } = stepProgram(step, config, weights, { latents, context });
   await work.build(step, weights);
@@ -64,7 +64,7 @@ export async function denoise(work, promptEmbeds, start) {
   const first = observer.from?.step ?? 0;
   work.step = first;
   work.skip(first * plan.programs.step.flops + previewsDue(plan.preview, first) * (plan.programs.preview?.flops ?? 0));
-  /** @type {{parts: Part[], done: number}[]} a step each, with its preview; done: steps that are then finished */
+  /** @type {{parts: Part[], done: number}[]} a step each, with its preview; done: steps that are finished behind its first part */
   const runs = Array.from({ length: steps - first }, (_, index) => {
     const i = first + index;
     const [sigma = 0, next = 0] = sigmas.subarray(i, i + 2);
@@ -80,8 +80,10 @@ export async function denoise(work, promptEmbeds, start) {
     };
     return { parts: preview ? [part, preview.part(i + 1, sigma, next)] : [part], done: i + 1 };
   });
+  runs.unshift({ parts: [prelude], done: first });
   // a boundary that is traced is a pause, others are none
-  for (const group of observer.onTrace ? runs.map((run) => [run]) : [runs]) {
+  const groups = observer.onTrace ? [runs.slice(0, 2), ...runs.slice(2).map((run) => [run])] : [runs];
+  for (const group of groups) {
     await runSteps(work, group);
     await work.traceTensor(`latents_${work.step - 1}`, latents);
   }
@@ -113,18 +115,20 @@ function keepStep(work, step, latents) {
 }
 
 /**
- * @param {PictureWork} work @param {import("../engine/weights.js").StageWeights} weights @param {Tensor} promptEmbeds given back
- * @returns {Promise<Tensor>} context, f32 [text_seq_len, hidden_size]
+ * @param {PictureWork} work @param {import("../engine/weights.js").StageWeights} weights
+ * @param {Tensor} promptEmbeds given back when the part was submitted
+ * @returns {Promise<{part: Part, context: Tensor}>} to be run ahead of the steps; its result, f32 [text_seq_len, hidden_size]
  */
-async function prelude(work, weights, promptEmbeds) {
+async function openPrelude(work, weights, promptEmbeds) {
   const program = work.program("transformer prelude");
   const context = work.tensor(work.shapes.context);
   preludeProgram(program, weights, { promptEmbeds, context });
   await work.build(program, weights);
-  await work.run([{ program }], "transformer", work.plan.programs.prelude.flops);
-  work.end(program);
-  work.release(promptEmbeds);
-  return context;
+  const finish = () => {
+    work.end(program);
+    work.release(promptEmbeds);
+  };
+  return { part: { program, finish }, context };
 }
 
 /** @param {PictureWork} work @param {Float32Array} sigmas @returns {Promise<Tensor>} every step's modulation, f32 [steps, modulationColumns] */

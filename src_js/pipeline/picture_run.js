@@ -142,8 +142,11 @@ async function decode(work, latents) {
   const program = work.program("VAE decoder");
   const { decoded, rgba } = vaeDecoderProgram(program, config, weights, { latents, ...size, mapBytes: plan.mapBytes });
   await work.build(program, weights);
-  await work.run([{ program }], "vae_decoder", plan.programs.vae_decoder.flops);
-  const pixels = new Uint8ClampedArray(await engine.readBytes(rgba.buffer, 0, width * height * 4));
+  /** @type {{bytes?: Promise<ArrayBuffer>}} */
+  const reading = {};
+  const read = () => work.aside(reading.bytes = engine.readBytes(rgba.buffer, 0, width * height * 4));    // no way to the GPU of its own
+  await work.run([{ program, finish: read }], "vae_decoder", plan.programs.vae_decoder.flops);
+  const pixels = new Uint8ClampedArray(/** @type {ArrayBuffer} */ (await reading.bytes));
   if (observer.onTrace) {
     const { out_channels: channels } = config.vae_decoder;
     work.trace("decoded", "float32", [channels, height, width], channelsFirst(await engine.read(decoded), channels));

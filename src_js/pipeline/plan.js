@@ -58,7 +58,7 @@ const SHARED = /** @type {const} */ ({
   text_encoder: ["promptEmbeds"],
   modulation: ["promptEmbeds", "modulation"],
   prelude: ["promptEmbeds", "latents", "context", "modulation"],
-  step: ["latents", "context", "modulation"],
+  step: ["promptEmbeds", "latents", "context", "modulation"],   // the first one is recorded before the prelude has run
   preview: ["before"],                                   // beside what the step has
   vae_decoder: ["latents"],
 });
@@ -139,7 +139,7 @@ function whole(manifest, programs, steps, previews) {
     },
     workBytes: {
       text_encoder: work(encoder), modulation: modulation ? work(modulation) : 0,
-      transformer: Math.max(work(prelude), work(step) + (preview ? work(preview) : 0)), vae_decoder: work(decoder),
+      transformer: prelude.activationBytes + work(step) + (preview ? work(preview) : 0), vae_decoder: work(decoder),
     },
     largestBytes: Math.max(...Object.values(programs).map(({ largestBytes }) => largestBytes)),
   };
