@@ -25,9 +25,16 @@
  * @property {{ language: string }} language what is shown by `showText` and in the markup has changed already
  */
 
+/** @typedef {"busy"|"ready"} State what holds until it is told anew */
+
+/** @type {ReadonlySet<keyof AppEvents>} */
+const STATES = new Set(/** @type {State[]} */ (["busy", "ready"]));
+
 export class Events {
   /** @type {Map<keyof AppEvents, Set<(detail: any) => void>>} */
   #listeners = new Map();
+  /** What was told of a state last. @type {Map<keyof AppEvents, any>} */
+  #states = new Map();
 
   /**
    * @template {keyof AppEvents} Name
@@ -42,12 +49,25 @@ export class Events {
   }
 
   /**
+   * As `on`, for a view that may open late: it hears at once what was told last, if anything.
+   * @template {State} Name
+   * @param {Name} name
+   * @param {(detail: AppEvents[Name]) => void} listener
+   * @returns {() => void} stops listening
+   */
+  onState(name, listener) {
+    if (this.#states.has(name)) listener(this.#states.get(name));
+    return this.on(name, listener);
+  }
+
+  /**
    * Tells every listener; one that throws is reported and keeps nobody from hearing it.
    * @template {keyof AppEvents} Name
    * @param {Name} name
    * @param {AppEvents[Name]} detail
    */
   emit(name, detail) {
+    if (STATES.has(name)) this.#states.set(name, detail);
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {
         listener(detail);

@@ -18,8 +18,8 @@ import { reportText } from "./report.js";
 /** @param {import("../app.js").App} app */
 export async function openDiagnosis(app) {
   const view = new Diagnosis(app);
-  app.events.on("busy", ({ busy }) => view.setBusy(busy));
-  app.events.on("ready", ({ info }) => view.showReady(info));
+  app.events.onState("busy", ({ busy }) => view.setBusy(busy));
+  app.events.onState("ready", ({ info }) => view.showReady(info));
   app.events.on("language", () => view.render());
   app.events.on("route", ({ view: shown }) => {
     if (shown === "diagnosis") void view.look();

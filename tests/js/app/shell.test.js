@@ -38,6 +38,19 @@ test("events reach every listener in turn until it stops listening, also when on
   assert.equal(reported.length, 2);
 });
 
+test("a state is heard late, too: the last that was told of it, and what comes", () => {
+  const events = new Events();
+  const heard = /** @type {string[]} */ ([]);
+  const hear = (/** @type {string} */ name) => events.onState("busy", ({ busy }) => void heard.push(`${name} ${busy}`));
+  hear("a");
+  events.emit("busy", { busy: false });
+  events.emit("busy", { busy: true });
+  const stop = hear("b");
+  stop();
+  events.emit("busy", { busy: false });
+  assert.deepEqual(heard, ["a false", "a true", "b true", "a false"]);
+});
+
 test("what is remembered comes back, and storage that is forbidden or full does no harm", () => {
   const items = new Map();
   const store = new Store(() => ({
