@@ -170,6 +170,24 @@ def test_every_kernel_is_checked_and_a_wrong_one_is_told(browser: Browser, url: 
         assert one.complaints == []
 
 
+def test_a_picture_waits_until_the_kernels_are_checked(browser: Browser, url: str) -> None:
+    with visit(browser, url) as one:
+        page = open_diagnosis(one)
+        page.click("#diagnosis-check")
+        page.click("[data-link=make]")
+        one.settle()
+        one.small_picture()
+        expect(page.locator("#toast")).to_contain_text("as soon as the kernels have been checked")
+        expect(page.locator("#queue")).to_contain_text("1 picture is waiting")
+        assert one.weight_paths == []
+        page.click("[data-link=diagnosis]")
+        page.click("#diagnosis-check-cancel")
+        page.click("[data-link=make]")
+        wait_for_picture(page)
+        expect(page.locator("#queue")).to_be_hidden()
+        assert one.complaints == []
+
+
 @pytest.mark.parametrize(("finding", "script"), [("no-webgpu", NO_WEBGPU), ("no-adapter", NO_ADAPTER)])
 def test_it_works_where_nothing_else_does(
     browser: Browser, url: str, shots: Path, finding: str, script: str

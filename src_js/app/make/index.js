@@ -102,11 +102,13 @@ export async function openMake(app) {
   /** @param {Omit<import("./queue.js").Order, "id">[]} orders */
   function order(orders) {
     if (!queue.add(orders)) return toast(i18n.t("make.queue.full", { most: MAX_PICTURES }));
-    if (runner.running || studio.busy) announce(i18n.t("make.queue.added", { count: orders.reduce((sum, { seeds }) => sum + seeds.length, 0) }));
-    else {
-      queue.paused = false;
-      void runner.run();
+    if (runner.running || studio.busy) {
+      announce(i18n.t("make.queue.added", { count: orders.reduce((sum, { seeds }) => sum + seeds.length, 0) }));
+      return;
     }
+    queue.paused = false;
+    if (runner.held) toast(i18n.t("make.queue.held"));
+    else void runner.run();
   }
 
   function showQueue() {
@@ -140,6 +142,7 @@ export async function openMake(app) {
   element("copy-link", HTMLButtonElement).addEventListener("click", () => {
     if (studio.shown) void copyLink(app, studio.shown.settings);
   });
+  events.onState("busy", ({ busy: now }) => runner.hold(now && !busy));  // kernels are being measured or checked
   events.on("model-chosen", ({ manifest }) => void studio.useModel(manifest));
   events.on("models-changed", () => void studio.inspectAgain());
   events.on("use-settings", (settings) => {

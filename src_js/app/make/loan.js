@@ -46,7 +46,6 @@ export class Loan {
    * @param {Pick<import("./studio.js").Studio, "make"|"cancel"|"adapter">} parts.studio
    * @param {Pick<import("./queue_runner.js").QueueRunner, "lend"|"recall">} parts.runner
    * @param {Maker["plan"]} parts.plan
-   * @param {() => Promise<void>} parts.gpuFree settles when nothing else than pictures is computed
    * @param {(token: string) => Channel} parts.open
    * @param {(state: LoanState) => void} parts.show
    * @param {(offer: Offer | undefined) => void} parts.keep
@@ -91,19 +90,15 @@ export class Loan {
 
   /** @type {Maker["generate"]} */
   generate(settings, { memoryBudget = null, onProgress, onPreview } = {}) {
-    const { studio, runner, manifestUrl, gpuFree } = this.#parts;
+    const { studio, runner, manifestUrl } = this.#parts;
     return new Promise((resolve, reject) => {
       if (!this.#here) return;                               // about to go: the next page makes it
       const cancelled = () => reject(new KleinbildError("cancelled", "The picture was cancelled."));
-      let stopped = false;
       this.#stop = () => {
-        stopped = true;
         if (runner.recall()) cancelled();
         else studio.cancel();
       };
       runner.lend(async () => {
-        await gpuFree();
-        if (stopped) return cancelled();
         this.#setMaking(true);
         const failure = await studio.make(settings, false, { manifestUrl, memoryBudget, onProgress, onPreview, onResult: resolve });
         this.#stop = undefined;

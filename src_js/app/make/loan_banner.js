@@ -15,15 +15,11 @@ import { Loan } from "./loan.js";
 export function openLoan({ client, events, i18n, settings, site }, studio, runner) {
   const [banner, words, button] = [element("loan", HTMLElement), element("loan-words", HTMLElement), element("loan-switch", HTMLButtonElement)];
   let lent = true;
-  /** @type {(() => void)[]} wait until kernels were measured or checked */
-  let waiting = [];
-  let elsewhere = false;
   const loan = new Loan({
     manifestUrl: site.manifest,
     studio,
     runner,
     plan: (asked) => client.plan(asked),
-    gpuFree: () => (elsewhere ? new Promise((resolve) => waiting.push(() => resolve(undefined))) : Promise.resolve()),
     open: (token) => new Channel("/attach", ["kleinbild", token, `build.${site.build}`]),
     keep: (offer) => keepOffer(settings, offer),
     show(state) {
@@ -37,12 +33,6 @@ export function openLoan({ client, events, i18n, settings, site }, studio, runne
   });
   button.addEventListener("click", () => loan.lend(!lent));
   events.on("gpu", ({ hold }) => loan.setHold(hold));
-  events.on("busy", ({ busy }) => {
-    elsewhere = busy && !runner.running;
-    if (elsewhere) return;
-    for (const resolve of waiting) resolve();
-    waiting = [];
-  });
   let here = true;
   try {
     client.gate?.();

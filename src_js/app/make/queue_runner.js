@@ -16,6 +16,7 @@ export class QueueRunner {
   #make;
   #onChange;
   #running = false;
+  #held = false;
   /** @type {{ id: number, seed: string } | null} */
   #making = null;
   /** @type {(() => Promise<unknown>) | null} somebody else's picture */
@@ -35,6 +36,18 @@ export class QueueRunner {
   /** Whether it works the queue off. */
   get running() {
     return this.#running;
+  }
+
+  /** Whether something else has the GPU, so that pictures wait. */
+  get held() {
+    return this.#held;
+  }
+
+  /** @param {boolean} held whether something else has the GPU: no picture begins meanwhile, and those that wait do afterwards */
+  hold(held) {
+    if (held === this.#held) return;
+    this.#held = held;
+    if (!held) void this.run();
   }
 
   /** @returns {{ id: number, seed: string } | null} the order and the seed of the picture in the making */
@@ -76,6 +89,7 @@ export class QueueRunner {
 
   /** @returns {(() => Promise<unknown>) | null} makes the picture whose turn it is */
   #next() {
+    if (this.#held) return null;
     const guest = this.#guest;
     this.#guest = null;
     const order = this.#queue.next;

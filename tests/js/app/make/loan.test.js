@@ -65,7 +65,6 @@ function setUp() {
   const made = [];
   /** @type {((error: KleinbildError | null) => void)[]} */
   const finishers = [];
-  const free = { gpu: Promise.resolve() };
   const studio = {
     adapter: "a GPU",
     /** @param {any} settings @param {any} keepPrompt @param {any} guest @returns {Promise<KleinbildError | null>} */
@@ -87,7 +86,6 @@ function setUp() {
   const loan = new Loan({
     manifestUrl: "/models/x.json", studio, runner,
     plan: () => Promise.reject(new Error("not told")),
-    gpuFree: () => free.gpu,
     open: (token) => {
       assert.equal(token, OFFER.token);
       return /** @type {any} */ (channels[channels.push(new FakeChannel()) - 1]);
@@ -104,7 +102,7 @@ function setUp() {
     finishers.shift()?.(null);
     await settled();
   };
-  return { loan, channels, states, kept, made, queue, runner, accept, finish, free };
+  return { loan, channels, states, kept, made, queue, runner, accept, finish };
 }
 
 /** Types of what was sent, binary frames by name. @param {FakeChannel} channel */
@@ -175,20 +173,19 @@ test("a cancel ends the server's picture and no other", async () => {
 });
 
 test("a picture waits while kernels are measured, and can be cancelled then", async () => {
-  const { loan, made, accept, free, finish } = setUp();
+  const { loan, made, runner, accept, finish } = setUp();
   loan.setHold("here");
   loan.take(OFFER);
   const channel = await accept();
-  let open = () => {};
-  free.gpu = new Promise((resolve) => (open = () => resolve()));
+  runner.hold(true);
   channel.say({ ...JOB, job: 1 });
   channel.say({ type: "cancel", job: 1 });
   await settled();
-  assert.deepEqual(made, []);
-  open();
-  await settled();
-  assert.deepEqual(types(channel), ["info", "error cancelled"]);
+  assert.deepEqual([made, types(channel)], [[], ["info", "error cancelled"]]);
   channel.say({ ...JOB, job: 2 });
+  await settled();
+  assert.deepEqual(made, []);
+  runner.hold(false);
   await settled();
   await finish();
   assert.equal(types(channel).at(-2), "result");

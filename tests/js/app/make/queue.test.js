@@ -56,6 +56,19 @@ test("pictures are made in order, those added meanwhile too", async () => {
   assert.deepEqual([queue.length, runner.running, runner.making], [0, false, null]);
 });
 
+test("while something else has the GPU pictures wait, and begin by themselves afterwards", async () => {
+  const queue = queueOn(new Map());
+  const { runner, made } = runnerOf(queue);
+  runner.hold(true);
+  queue.add([{ ...ORDER, seeds: ["1"] }]);
+  await runner.run();
+  assert.deepEqual([made, queue.length, runner.held, runner.running], [[], 1, true, false]);
+  runner.hold(false);
+  await runner.run();
+  while (runner.running) await Promise.resolve();
+  assert.deepEqual([made, queue.length], [["a fox 1"], 0]);
+});
+
 test("pause ends after the picture in hand, and goes on where it was", async () => {
   const queue = queueOn(new Map());
   const { runner, made } = runnerOf(queue, { 1: () => (queue.paused = true) });
