@@ -99,11 +99,6 @@ export class Generator {
     this.residency = new Residency(engine, manifest, readShard);
   }
 
-  /** @param {ConstructorParameters<typeof Generator>[0]} parts @returns {Promise<Generator>} */
-  static async load(parts) {
-    return new Generator(parts);
-  }
-
   /** @type {{key: string, plan: PicturePlan} | undefined} the last one */
   #planned;
 

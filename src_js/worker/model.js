@@ -149,7 +149,7 @@ export async function loadModel({ manifest, store, noteInstalled }, { prompts, m
       await store.install(some, { ...options, retries: PICTURE_RETRIES });
       store.openAhead(some);
     };
-    const generator = await Generator.load({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });
+    const generator = new Generator({ engine, manifest, vocabulary, readShard, fetchShards, prompts, platform });
     throwIfCancelled(signal);
     onProgress({ stage: "loading", step: 1, steps: 1, fraction: 1 });
     const { vendor, architecture, description, precision: used, fallback, limits } = engine.info;

@@ -55,7 +55,7 @@ async function measure({ model, side, steps, cold }) {
   post({ type: "time", label: "the GPU is open", seconds: seconds(click) });
   store.openAhead(requiredFiles(manifest).slice(1));
   const prompts = new PromptCache(undefined);
-  const generator = await Generator.load({ engine, manifest, vocabulary: vocabulary(manifest), readShard: store.read.bind(store), prompts });
+  const generator = new Generator({ engine, manifest, vocabulary: vocabulary(manifest), readShard: store.read.bind(store), prompts });
 
   /** @param {string} label @param {string} prompt @param {number} since */
   const picture = async (label, prompt, since) => {

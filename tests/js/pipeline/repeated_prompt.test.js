@@ -49,7 +49,7 @@ describe("repeated prompts", () => {
   after(() => engine.destroy());
 
   /** @param {PromptCache} [prompts] */
-  const openGenerator = (prompts) => Generator.load({ engine, manifest, vocabulary, readShard, ...(prompts && { prompts }), platform: "test" });
+  const openGenerator = (prompts) => new Generator({ engine, manifest, vocabulary, readShard, ...(prompts && { prompts }), platform: "test" });
 
   /** @param {Generator} generator @param {Partial<typeof SETTINGS>} [settings] @param {Observer} [observer] */
   const draw = async (generator, settings, observer = {}) => {
@@ -72,7 +72,7 @@ describe("repeated prompts", () => {
 
   test("the picture is the same, and the text encoder neither runs nor is read", async () => {
     const blobs = await BlobCache.open(new MemoryLayer(), 2 ** 24);
-    const generator = await openGenerator(new PromptCache(blobs));
+    const generator = openGenerator(new PromptCache(blobs));
     const first = await draw(generator);
     assert.ok(first.encoded && encoderRead());
     const other = await draw(generator, { prompt: "a blue fox" });
@@ -83,11 +83,11 @@ describe("repeated prompts", () => {
     assert.equal(bigger.encoded, false, "size and seed do not concern the prompt");
     generator.residency.clear();
 
-    const reopened = await openGenerator(new PromptCache(blobs));
+    const reopened = openGenerator(new PromptCache(blobs));
     assert.deepEqual(await draw(reopened), { rgba: first.rgba, encoded: false });
     assert.ok(!encoderRead());
     reopened.residency.clear();
-    const without = await openGenerator();
+    const without = openGenerator();
     assert.deepEqual(await draw(without), { rgba: first.rgba, encoded: true });
     without.residency.clear();
     assert.equal(engine.memory.bytes, 0);
@@ -95,7 +95,7 @@ describe("repeated prompts", () => {
 
   test("a trace computes every boundary, those that are kept too, and they are equal", async () => {
     const prompts = new PromptCache(undefined);
-    const generator = await openGenerator(prompts);
+    const generator = openGenerator(prompts);
     /** @type {Map<string, ArrayLike<number>>} */
     const traced = new Map();
     const { rgba } = await draw(generator);
@@ -118,7 +118,7 @@ describe("repeated prompts", () => {
   });
 
   test("a cancel in any phase gives the memory back, and the next picture is right", async () => {
-    const generator = await openGenerator();
+    const generator = openGenerator();
     const { rgba } = await draw(generator);
     for (const phase of ["loading", "text_encoder", "transformer", "vae_decoder"]) {
       generator.residency.clear();

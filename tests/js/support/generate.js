@@ -64,7 +64,7 @@ const engines = new Map();
 async function run({ site, out, precision, prompt, width, height, seed, steps, latents }) {
   const engine = await (engines.get(precision) ?? openEngine(precision));
   engines.set(precision, Promise.resolve(engine));
-  const generator = await Generator.load({ engine, ...openSite(site) });
+  const generator = new Generator({ engine, ...openSite(site) });
   const initial = latents ? new Float32Array(Uint8Array.from(readFileSync(latents)).buffer) : null;
   await generator.generate({ prompt, width, height, seed: BigInt(seed), steps, latents: initial }, {
     onTrace: (name, array) => writeNpy(join(out, `${name}.npy`), array),
