@@ -230,8 +230,13 @@ export class Gallery {
    * @returns {Promise<Blob | null>} as `thumbnail`
    */
   async #addThumbnail({ thumbnails }, entry, picture) {
-    const thumbnail = await this.#place.makeThumbnail(picture).catch(() => undefined);
-    if (!thumbnail) return thumbnail === null ? picture : null;
+    let thumbnail;
+    try {
+      thumbnail = await this.#place.makeThumbnail(picture);
+    } catch {
+      return null;
+    }
+    if (!thumbnail) return picture;
     await thumbnails.write(entry.id, thumbnail).then(() => this.#set({ ...entry, thumbnailBytes: thumbnail.size }), () => {});
     return thumbnail;
   }

@@ -20,7 +20,7 @@ import { timestepEmbedding } from "./timestep.js";
  */
 
 /**
- * What denoising starts from and the processor works out: a tenth of a second for a large picture.
+ * What denoising starts from and the processor works out: tens of milliseconds for a large picture.
  * @typedef {object} Start
  * @property {Float32Array} sigmas [steps + 1]
  * @property {Float32Array} latents f32 [rows * columns, in_channels]: the noise, or where an earlier try ended

@@ -144,7 +144,8 @@ async function decode(work, latents) {
   await work.build(program, weights);
   /** @type {{bytes?: Promise<ArrayBuffer>}} */
   const reading = {};
-  const read = () => work.aside(reading.bytes = engine.readBytes(rgba.buffer, 0, width * height * 4));    // no way to the GPU of its own
+  const read = () => work.aside(reading.bytes = engine.readBytes(rgba.buffer, 0, width * height * 4));
+  // asked for behind the last submit, so that the bytes are on their way when its end is told
   await work.run([{ program, finish: read }], "vae_decoder", plan.programs.vae_decoder.flops);
   const pixels = new Uint8ClampedArray(/** @type {ArrayBuffer} */ (await reading.bytes));
   if (observer.onTrace) {

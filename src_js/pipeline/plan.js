@@ -58,7 +58,7 @@ const SHARED = /** @type {const} */ ({
   text_encoder: ["promptEmbeds"],
   modulation: ["promptEmbeds", "modulation"],
   prelude: ["promptEmbeds", "latents", "context", "modulation"],
-  step: ["promptEmbeds", "latents", "context", "modulation"],   // the first one is recorded before the prelude has run
+  step: ["promptEmbeds", "latents", "context", "modulation"],   // built before the prelude has run
   preview: ["before"],                                   // beside what the step has
   vae_decoder: ["latents"],
 });

@@ -39,7 +39,7 @@ def test_a_full_disk_is_told_in_bytes_and_after_room_was_made_it_goes_on(
     with small_disk(browser, launch_flags, tmp_path / "profile", DISK_BYTES) as disk:
         page = disk.page
         page.goto(f"{url}/#/models")
-        expect(card(page)).to_be_visible(timeout=30_000)
+        expect(card(page)).to_be_visible()
         page.evaluate("navigator.serviceWorker.ready")  # its own files are here
         disk.fill(LEFT_BYTES)
         act(page, "install")

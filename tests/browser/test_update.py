@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser_visits import PICTURE_TIMEOUT_MS, Visit, visit
+from model_visits import wait_until
 from playwright.sync_api import Browser, Page, expect
 from server.raw_http import Server, running_server
 
@@ -71,11 +72,7 @@ def open_controlled(one: Visit, page: Page) -> None:
     page.goto(one.url)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.wait_for_selector("#make:enabled")
-    for _ in range(600):
-        if page.evaluate(CONTROLLED):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("the service worker never took the page over")
+    wait_until(page, lambda: page.evaluate(CONTROLLED), "the service worker takes the page over")
 
 
 def test_an_update_waits_for_the_picture_and_older_tabs_keep_their_version(
@@ -116,14 +113,8 @@ def test_an_update_waits_for_the_picture_and_older_tabs_keep_their_version(
         idle.click("#update-accept")
         expect(idle.locator(f"link[href*='/v/{NEW_BUILD}/']").first).to_be_attached()
         expect(idle.locator("#update")).to_be_hidden()
-        wait_for_caches(idle, [f"kleinbild-{NEW_BUILD}"])
+        # Caches go once no page needs them, a moment after the last one told.
+        wait_until(
+            idle, lambda: idle.evaluate(CACHES) == [f"kleinbild-{NEW_BUILD}"], "only the new cache is left"
+        )
         assert one.complaints == []
-
-
-def wait_for_caches(page: Page, names: list[str]) -> None:
-    """Caches go once no page needs them, a moment after the last one told."""
-    for _ in range(600):
-        if page.evaluate(CACHES) == names:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(page.evaluate(CACHES))

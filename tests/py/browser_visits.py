@@ -117,6 +117,11 @@ def speak(page: Page, language: str) -> None:
     expect(page.locator("html")).to_have_attribute("lang", language)
 
 
+def settings(page: Page) -> dict[str, str]:
+    """What the form of the make view says of the next picture."""
+    return {name: page.input_value(f"#{name}") for name in ("prompt", "width", "height", "seed", "steps")}
+
+
 def _note_weight(opened: Visit, url: str) -> None:
     if "/w/" in url:
         opened.weight_paths.append(url[url.index("/w/") + 1 :])

@@ -55,15 +55,11 @@ export class Thumbnails {
   /** @param {string} id @param {Request} request */
   async #run(id, request) {
     this.#running += 1;
-    try {
-      const blob = await this.#load(id);
-      const url = this.#urls.get(id) ?? (blob && URL.createObjectURL(blob));
-      this.#keep(id, url);
-      request.show(url);
-    } catch {
-      request.show(null);                                  // not remembered: what failed once may be read the next time
-    }
+    const blob = await this.#load(id).catch(() => undefined);
     this.#running -= 1;
+    const url = this.#urls.get(id) ?? (blob ? URL.createObjectURL(blob) : null);
+    if (blob !== undefined) this.#keep(id, url);           // what failed once may be read the next time
+    request.show(url);
     this.#next();
   }
 
